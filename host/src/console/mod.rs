@@ -1,0 +1,1 @@
+//! What the operator can ask a running service over HTTP.

@@ -1,0 +1,1 @@
+//! Due requests become HTTP exchanges.

@@ -1,0 +1,27 @@
+//! Callhook turns calls on a 3CX phone system into webhooks.
+//!
+//! The modules stand in the order in which an event passes through them:
+//!
+//! ```text
+//! 3CX --> source --> calls --> routes --> outbox --> delivery --> CRM
+//!         notices    events    requests   durable    HTTP
+//!                                 |
+//!                              plugins (wasm)
+//! ```
+//!
+//! Each stage knows only the ones before it, and each arrow is a plain value over a bounded
+//! channel or a function call. [`event`] is the vocabulary that all share; `app` is the one place
+//! that builds the stages.
+
+pub mod calls;
+pub mod clock;
+pub mod config;
+pub mod console;
+pub mod delivery;
+pub mod event;
+pub mod metrics;
+pub mod outbox;
+pub mod plugins;
+pub mod request;
+pub mod routes;
+pub mod source;

@@ -1,0 +1,1 @@
+//! The durable queue and the engine's state: the only place that names SQL.

@@ -1,0 +1,1 @@
+//! Hosting of WebAssembly components: the only place that names wasmtime.

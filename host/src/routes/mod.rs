@@ -1,0 +1,1 @@
+//! Which events go to which endpoints, and through which plugins.

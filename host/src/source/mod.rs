@@ -1,0 +1,4 @@
+//! Where notices come from. A source watches one PBX and says what it sees, in order, as
+//! [`notice::Notice`]s; it concludes nothing from them.
+
+pub mod notice;
