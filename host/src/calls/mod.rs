@@ -1,1 +1,264 @@
-//! The call-state engine.
+//! The call-state engine: notices of the exchange go in, call events come out.
+//!
+//! It is a fold: no task, no clock, no I/O. Time comes in with every notice, and what must
+//! survive the process goes out as one blob per call. So it can be replayed, fuzzed and proved.
+//!
+//! A call is known by the PBX's run-time number. Its legs come and go; who talks, who rings and
+//! whether the call moved on or is over is concluded from the legs alone (see [`call`]). What
+//! 3CX says of a leg, and how far that can be trusted, is in [`leg`].
+
+mod call;
+mod known;
+mod leg;
+mod tell;
+mod time;
+pub mod title;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use self::call::{Call, Context};
+use self::known::KnownDns;
+use self::leg::Facts;
+use self::time::{At, Timeline};
+use self::title::Titles;
+use crate::event::{CallEvent, PartyKind};
+use crate::source::notice::{LegKey, Notice, Participant, Seen, Snapshot};
+
+/// A call that was over is remembered this long, in case it shows up again from a place that is
+/// not visible. Calls waited 211 s in a queue without any visible leg (observed).
+const LINGER: Duration = Duration::from_mins(10);
+
+/// What the engine must be told about the exchange.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name of the PBX, part of every event id.
+    pub pbx: String,
+    /// The PBX's time zone, for the ids.
+    pub zone: TimeZone,
+    /// How long a call without any leg that shows who has it is waited for before it is over.
+    pub settle: Duration,
+    /// Names of DID rules by number.
+    pub dids: BTreeMap<String, String>,
+    /// What DNs are, where the PBX does not tell.
+    pub dns: BTreeMap<String, PartyKind>,
+    /// The wording of the end event's title.
+    pub titles: Titles,
+}
+
+impl Settings {
+    /// The name of a DID's rule; `+420...`, `00420...` and `420...` are the same number.
+    fn did_name(&self, number: &str) -> Option<String> {
+        let plain = |number: &str| {
+            let digits = number.trim_start_matches('+');
+            digits.strip_prefix("00").unwrap_or(digits).to_owned()
+        };
+        let wanted = plain(number);
+        let exact = self.dids.get(number);
+        exact
+            .or_else(|| self.dids.iter().find(|(did, _)| plain(did) == wanted).map(|(_, n)| n))
+            .cloned()
+    }
+}
+
+/// What follows from one notice. Both parts belong into one transaction.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// In the order in which they must leave.
+    pub events: Vec<CallEvent>,
+    /// The new state of every call that changed; `None`: forget it.
+    pub state: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// The engine of one PBX.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    timeline: Timeline,
+    known: KnownDns,
+    /// By the PBX's run-time number.
+    calls: HashMap<i64, Call>,
+    /// Which call a leg is in.
+    legs: HashMap<LegKey, i64>,
+    /// When which call has something to do without a notice, in steady milliseconds.
+    timers: BTreeSet<(i64, i64)>,
+    /// False while the PBX cannot be watched: silence then means nothing.
+    watching: bool,
+}
+
+impl Engine {
+    /// An engine that knows of no call.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            timeline: Timeline::default(),
+            known: KnownDns::default(),
+            calls: HashMap::new(),
+            legs: HashMap::new(),
+            timers: BTreeSet::new(),
+            watching: false,
+        }
+    }
+
+    /// Takes over the calls that an earlier engine kept. A blob that cannot be read is an error
+    /// and leaves the others in place.
+    pub fn restore(&mut self, key: &str, state: &[u8]) -> anyhow::Result<()> {
+        use anyhow::Context as _;
+        let mut call: Call = serde_json::from_slice(state)
+            .with_context(|| format!("reading the kept state of call {key}"))?;
+        for (leg, _) in &call.legs {
+            self.legs.insert(leg.clone(), call.number);
+        }
+        call.due = due(&call, self.settings.settle);
+        self.timers.extend(call.due.map(|due| (due, call.number)));
+        self.calls.insert(call.number, call);
+        Ok(())
+    }
+
+    /// Calls that are not over.
+    pub fn live_calls(&self) -> usize {
+        self.calls.values().filter(|call| call.over.is_none()).count()
+    }
+
+    /// The reading of the monotonic clock at which [`Seen::Tick`] is due, if ever.
+    pub fn next_tick(&self) -> Option<Duration> {
+        let (due, _) = self.timers.first()?;
+        self.watching.then(|| self.timeline.mono(*due))
+    }
+
+    /// Takes in one notice.
+    pub fn apply(&mut self, notice: &Notice) -> Step {
+        let at = self.timeline.at(notice.at);
+        let mut step = Step::default();
+        let mut touched = BTreeSet::new();
+        let mut resynced = false;
+        match &notice.what {
+            Seen::Leg(leg) => self.observe(leg, at, &mut touched),
+            Seen::LegGone(key) => self.forget(key, &mut touched),
+            Seen::Snapshot(snapshot) => {
+                resynced = true;
+                self.watching = true;
+                self.compare(snapshot, at, &mut touched);
+            }
+            Seen::Lost => self.watching = false,
+            Seen::Tick => {}
+        }
+        for number in touched {
+            self.conclude(number, at, resynced, &mut step);
+        }
+        if self.watching {
+            self.run_timers(at, &mut step);
+        }
+        step
+    }
+
+    fn observe(&mut self, leg: &Participant, at: At, touched: &mut BTreeSet<i64>) {
+        let number = leg.call_id;
+        // A leg that shows another call was moved there, or is another leg since a restart.
+        if self.legs.get(&leg.key).is_some_and(|known| *known != number) {
+            self.forget(&leg.key, touched);
+        }
+        let first = self.calls.get(&number).and_then(|call| call.facts(&leg.key));
+        let facts = Facts::read(leg, first, &self.settings, &self.known);
+        let stale = |call: &Call| call.over.is_some() && !call.is_continued_by(&facts);
+        if self.calls.get(&number).is_some_and(stale)
+            && let Some(due) = self.calls.remove(&number).and_then(|call| call.due)
+        {
+            self.timers.remove(&(due, number));
+        }
+        let call =
+            self.calls.entry(number).or_insert_with(|| Call::new(number, at, &self.settings));
+        if call.observe(&leg.key, facts, at) {
+            self.legs.insert(leg.key.clone(), number);
+            touched.insert(number);
+        }
+    }
+
+    fn forget(&mut self, key: &LegKey, touched: &mut BTreeSet<i64>) {
+        let Some(number) = self.legs.remove(key) else { return };
+        if self.calls.get_mut(&number).is_some_and(|call| call.forget(key)) {
+            touched.insert(number);
+        }
+    }
+
+    /// Everything that is visible now, against everything that was.
+    fn compare(&mut self, snapshot: &Snapshot, at: At, touched: &mut BTreeSet<i64>) {
+        self.known.learn(&snapshot.dns);
+        let present: HashSet<&LegKey> = snapshot.legs.iter().map(|leg| &leg.key).collect();
+        let gone: Vec<LegKey> =
+            self.legs.keys().filter(|key| !present.contains(key)).cloned().collect();
+        for key in gone {
+            self.forget(&key, touched);
+        }
+        for leg in &snapshot.legs {
+            self.observe(leg, at, touched);
+        }
+    }
+
+    fn run_timers(&mut self, at: At, step: &mut Step) {
+        while let Some((due, number)) = self.timers.first().copied() {
+            if due > at.steady() {
+                break;
+            }
+            self.timers.pop_first();
+            let Some(call) = self.calls.get_mut(&number) else { continue };
+            call.due = None;
+            if call.over.is_some() {
+                self.calls.remove(&number);
+                step.state.push((number.to_string(), None));
+                continue;
+            }
+            let mut cx =
+                Context { settings: &self.settings, at, resynced: false, events: &mut step.events };
+            call.settle(&mut cx);
+            self.keep(number, step);
+        }
+    }
+
+    fn conclude(&mut self, number: i64, at: At, resynced: bool, step: &mut Step) {
+        if let Some(call) = self.calls.get_mut(&number) {
+            let mut cx =
+                Context { settings: &self.settings, at, resynced, events: &mut step.events };
+            call.conclude(&mut cx);
+        }
+        self.keep(number, step);
+    }
+
+    /// Notes the call's new state, and when to look at it again.
+    fn keep(&mut self, number: i64, step: &mut Step) {
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        if call.over.is_some() {
+            for (key, _) in call.legs.drain(..) {
+                self.legs.remove(&key);
+            }
+        }
+        let due = due(call, self.settings.settle);
+        if due != call.due {
+            self.timers.extend(due.map(|due| (due, number)));
+            if let Some(old) = std::mem::replace(&mut call.due, due) {
+                self.timers.remove(&(old, number));
+            }
+        }
+        let state = match serde_json::to_vec(call) {
+            Ok(state) => Some(state),
+            Err(error) => {
+                tracing::error!(call = %call.chain, %error, "Cannot keep the state of a call.");
+                return;
+            }
+        };
+        step.state.push((number.to_string(), state));
+    }
+}
+
+fn due(call: &Call, settle: Duration) -> Option<i64> {
+    match (&call.over, &call.quiet) {
+        (Some(over), _) => Some(over.plus(LINGER)),
+        (None, Some(quiet)) if !quiet.settled => Some(quiet.since.plus(settle)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! What one leg tells about its call: the few facts that the engine concludes from.
+//!
+//! All knowledge of how 3CX describes a leg is here, with the strength of its evidence. A change
+//! of the participant that changes none of these facts is a repeat, and nothing follows from it.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::At;
+use super::{Settings, known::KnownDns};
+use crate::event::{Did, Direction, Party, PartyKind};
+use crate::source::notice::{DnType, Participant, Status};
+
+/// Whose leg it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Role {
+    /// A trunk's: the external side.
+    Trunk,
+    /// A person's phone.
+    User,
+    /// A queue's, a receptionist's, voicemail's: it picks up, but that is not an answer.
+    System,
+}
+
+/// What a participant says, reduced to what matters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Facts {
+    pub(super) role: Role,
+    /// The DN whose leg it is.
+    pub(super) party: Party,
+    pub(super) status: Status,
+    /// This side called, rather than being called.
+    pub(super) originates: bool,
+    /// The other side is voicemail or another menu: being connected to it is never an answer.
+    pub(super) to_menu: bool,
+    /// The other side is a queue, a group, a receptionist: for whoever called it, being connected
+    /// is no answer.
+    pub(super) to_system: bool,
+    /// The external number, if the other side is an external one.
+    pub(super) external: Option<String>,
+    /// The other side's number where that is internal.
+    pub(super) peer: String,
+    /// The other side's display name.
+    pub(super) name: Option<String>,
+    pub(super) direction: Direction,
+    pub(super) did: Option<Did>,
+    /// The queue that offered the call here.
+    pub(super) queue: Option<Party>,
+    /// Who transferred the call here.
+    pub(super) referred_by: Option<String>,
+}
+
+/// One leg of a call, as long as it lives.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Leg {
+    pub(super) facts: Facts,
+    /// Its place in the order in which the call's legs appeared and talks began.
+    pub(super) born: u32,
+    /// Since when it rings or dials; `None` if it was first seen connected.
+    pub(super) rang: Option<At>,
+    /// Since when it is connected.
+    pub(super) connected: Option<At>,
+    /// Its ringing was told.
+    pub(super) announced: bool,
+}
+
+impl Facts {
+    /// Reads a participant. Which side called is decided when a leg is `first` seen.
+    pub(super) fn read(
+        leg: &Participant,
+        first: Option<&Self>,
+        settings: &Settings,
+        known: &KnownDns,
+    ) -> Self {
+        let kind = known.party_kind(&leg.key.dn, settings);
+        let role = match (known.dn_type(&leg.key.dn), &kind) {
+            (Some(DnType::ExternalLine), _) => Role::Trunk,
+            (_, PartyKind::Extension) => Role::User,
+            _ => Role::System,
+        };
+        let external = external_number(leg, role, known);
+        let originates = first.map_or_else(|| originates(leg), |first| first.originates);
+        Self {
+            role,
+            party: Party { number: leg.key.dn.clone(), kind, name: None, email: None },
+            status: leg.status.clone(),
+            originates,
+            to_menu: leg.party_dn_type == DnType::SpecialMenu,
+            to_system: is_system(&leg.party_dn_type),
+            direction: direction(leg, role, external.is_some(), originates),
+            peer: if leg.party_dn.is_empty() { &leg.party_caller_id } else { &leg.party_dn }
+                .clone(),
+            name: display_name(leg),
+            did: did(&leg.party_did, settings),
+            queue: offering_queue(leg),
+            referred_by: Some(leg.referred_by_dn.clone()).filter(|dn| !dn.is_empty()),
+            external,
+        }
+    }
+
+    /// The phone rings, or the system destination has the call.
+    pub(super) fn is_offered(&self) -> bool {
+        match self.role {
+            Role::Trunk => false,
+            Role::User => self.status == Status::Ringing,
+            Role::System => !self.originates,
+        }
+    }
+
+    /// Two people talk, as far as this leg can tell. A queue, a menu or voicemail that picks up
+    /// also shows `Connected` (observed for voicemail).
+    pub(super) fn is_answered(&self) -> bool {
+        let to_a_machine = self.to_menu || (self.originates && self.to_system);
+        self.role == Role::User && self.status == Status::Connected && !to_a_machine
+    }
+}
+
+/// In all captures of external calls the far side is `Wexternalline` and its number is the
+/// party's caller id (observed). The legs of a queue's or group's agents may name the queue as
+/// the other side instead; then the caller id is taken if it is no internal number (inferred).
+/// A trunk's own leg is read the same way (inferred).
+fn external_number(leg: &Participant, role: Role, known: &KnownDns) -> Option<String> {
+    let number = &leg.party_caller_id;
+    let is_external = match leg.party_dn_type {
+        DnType::ExternalLine => true,
+        _ if role == Role::Trunk => true,
+        _ if leg.originated_by_dn == "ROUTER" => true,
+        DnType::Queue | DnType::RingGroup | DnType::Receptionist | DnType::RoutePoint => {
+            number.len() > 5 && known.dn_type(number).is_none()
+        }
+        _ => false,
+    };
+    is_external.then(|| number.clone())
+}
+
+/// `Dialing` means that this DN called (documented). A leg first seen connected tells it only by
+/// its number in the call: 1 is the caller's in all captures (inferred), unless the router made
+/// it.
+fn originates(leg: &Participant) -> bool {
+    match leg.status {
+        Status::Dialing => true,
+        Status::Ringing => false,
+        _ => leg.leg_id == 1 && leg.originated_by_dn != "ROUTER",
+    }
+}
+
+fn direction(leg: &Participant, role: Role, external: bool, originates: bool) -> Direction {
+    match (external, role, &leg.status) {
+        (false, _, _) => Direction::Internal,
+        // A trunk that calls brings a call in (inferred).
+        (true, Role::Trunk, _) if originates => Direction::Incoming,
+        (true, Role::Trunk, _) => Direction::Outgoing,
+        (true, Role::System, _) | (true, Role::User, Status::Ringing) => Direction::Incoming,
+        (true, Role::User, _) if leg.originated_by_dn == "ROUTER" => Direction::Incoming,
+        (true, Role::User, _) if originates => Direction::Outgoing,
+        (true, Role::User, _) if leg.leg_id > 1 => Direction::Incoming,
+        (true, Role::User, _) => Direction::Unknown,
+    }
+}
+
+fn is_system(kind: &DnType) -> bool {
+    matches!(kind, DnType::Queue | DnType::RingGroup | DnType::Receptionist | DnType::RoutePoint)
+}
+
+fn display_name(leg: &Participant) -> Option<String> {
+    let name = leg.party_caller_name.trim();
+    let is_number = name.trim_start_matches('+') == leg.party_caller_id.trim_start_matches('+');
+    (!name.is_empty() && !is_number).then(|| name.to_owned())
+}
+
+fn did(number: &str, settings: &Settings) -> Option<Did> {
+    (!number.is_empty()).then(|| Did { number: number.to_owned(), name: settings.did_name(number) })
+}
+
+/// A queue's offer to an agent is taken to name the queue as its originator (inferred).
+fn offering_queue(leg: &Participant) -> Option<Party> {
+    let candidates = [
+        (&leg.originated_by_type, &leg.originated_by_dn),
+        (&leg.on_behalf_of_type, &leg.on_behalf_of_dn),
+        (&leg.party_dn_type, &leg.party_dn),
+    ];
+    let (_, number) =
+        candidates.into_iter().find(|(kind, dn)| **kind == DnType::Queue && !dn.is_empty())?;
+    Some(Party { number: number.clone(), kind: PartyKind::Queue, name: None, email: None })
+}

@@ -1,0 +1,155 @@
+//! Turns conclusions into events: fills in what a call knows.
+
+use super::call::{Call, Context};
+use super::time::At;
+use super::title::{self, clock_text};
+use crate::event::{
+    CallEvent, CallId, Callback, Direction, Ended, EventKind, FinishType, LocalTime, Party,
+    PartyKind, Ringing, Side, Started,
+};
+
+impl Call {
+    /// `user` is being offered the call.
+    pub(super) fn tell_ringing(&mut self, user: Party, cx: &mut Context<'_>) {
+        let ringing = Ringing {
+            transfer: self.link.transfer,
+            transferred_by: self.link.transferred_by.clone(),
+        };
+        self.tell(user, cx.at, EventKind::Ringing(ringing), cx);
+    }
+
+    /// The link's talk has begun.
+    pub(super) fn tell_start(&mut self, cx: &mut Context<'_>) {
+        let Some(talk) = &self.link.talk else { return };
+        let (user, since) = (talk.user.clone(), talk.since);
+        let started = Started {
+            transfer: self.link.transfer,
+            transferred_by: self.link.transferred_by.clone(),
+            rang_at: talk.rang_at.map(|at| local(at, cx)),
+            ring_ms: talk.rang_at.map(|rang_at| since.ms_since(rang_at)),
+            wait_ms: since.ms_since(self.link.began),
+        };
+        self.tell(user, since, EventKind::Started(started), cx);
+    }
+
+    /// The link is over at `at`; `transferred` if the call goes on.
+    pub(super) fn tell_end(
+        &mut self,
+        transferred: bool,
+        transferred_to: Option<Party>,
+        at: At,
+        cx: &mut Context<'_>,
+    ) {
+        let talk = self.link.talk.as_ref();
+        let answered_at = talk.map(|talk| talk.since);
+        let rang_at = talk.and_then(|talk| talk.rang_at);
+        let user = talk.map_or_else(|| self.missed_user(), |talk| talk.user.clone());
+        let mut ended = Ended {
+            finish: if talk.is_some() { FinishType::Ok } else { FinishType::Missed },
+            transferred,
+            transferred_to,
+            hung_up_by: Side::Unknown,
+            title: String::new(),
+            rang_at: rang_at.map(|rang_at| local(rang_at, cx)),
+            answered_at: answered_at.map(|answered_at| local(answered_at, cx)),
+            ring_ms: answered_at.zip(rang_at).map(|(answered, rang)| answered.ms_since(rang)),
+            wait_ms: answered_at.unwrap_or(at).ms_since(self.link.began),
+            talk_ms: answered_at.map(|answered_at| at.ms_since(answered_at)),
+            callback_ordered: self.callback(),
+            unanswered: self.unanswered(&user),
+        };
+        ended.title = self.title(&ended, &user, cx);
+        self.tell(user, at, EventKind::Ended(ended), cx);
+    }
+
+    /// Who missed the call: a queue or group as long as the call was with it, then the last
+    /// extension that rang, then whatever else had the call.
+    fn missed_user(&self) -> Party {
+        let link = &self.link;
+        let extension = || link.rang.iter().rfind(|party| party.kind == PartyKind::Extension);
+        let last = || link.rang.last();
+        let found = match self.direction {
+            Some(Direction::Outgoing) => link.dialer.as_ref(),
+            _ => link.level.as_ref().or_else(extension).or_else(last).or(link.dialer.as_ref()),
+        };
+        found.cloned().unwrap_or_else(|| Party {
+            number: String::new(),
+            kind: PartyKind::Other("unknown".to_owned()),
+            name: None,
+            email: None,
+        })
+    }
+
+    fn unanswered(&self, user: &Party) -> Vec<Party> {
+        let answered = self.link.talk.as_ref().map(|_| user);
+        let mut parties: Vec<Party> = Vec::new();
+        for party in self.link.rang.iter().filter(|party| party.kind == PartyKind::Extension) {
+            if Some(party) != answered && !parties.contains(party) {
+                parties.push(party.clone());
+            }
+        }
+        parties
+    }
+
+    /// Only a queue takes orders for callbacks, and nothing on the wire tells of them.
+    fn callback(&self) -> Callback {
+        let in_queue = self.link.level.as_ref().is_some_and(|level| level.kind == PartyKind::Queue);
+        if in_queue && self.link.talk.is_none() { Callback::Unknown } else { Callback::No }
+    }
+
+    fn title(&self, ended: &Ended, user: &Party, cx: &Context<'_>) -> String {
+        let titles = &cx.settings.titles;
+        let template = match (self.direction, ended.finish) {
+            (Some(Direction::Outgoing), FinishType::Ok) => &titles.outgoing,
+            (Some(Direction::Outgoing), FinishType::Missed) => &titles.outgoing_missed,
+            (Some(Direction::Internal), FinishType::Ok) => &titles.internal,
+            (Some(Direction::Internal), FinishType::Missed) => &titles.internal_missed,
+            (_, FinishType::Ok) => &titles.incoming,
+            (_, FinishType::Missed) if user.kind == PartyKind::Queue => {
+                &titles.incoming_missed_queue
+            }
+            (_, FinishType::Missed) => &titles.incoming_missed,
+        };
+        title::render(template, &|name| match name {
+            "caller" if self.caller_id.is_empty() => "unknown number".to_owned(),
+            "caller" => self.caller_id.clone(),
+            "user" => user.number.clone(),
+            "did" => self.did.as_ref().map(|did| did.label().to_owned()).unwrap_or_default(),
+            "queue" => self.queue.as_ref().map(|q| q.number.clone()).unwrap_or_default(),
+            "duration" => clock_text(ended.talk_ms.unwrap_or_default()),
+            "wait" => clock_text(ended.wait_ms),
+            "callback" if ended.callback_ordered == Callback::Yes => "callback ordered".to_owned(),
+            "transfer" if ended.transferred => match &ended.transferred_to {
+                Some(to) => format!("transferred to {}", to.number),
+                None => "transferred".to_owned(),
+            },
+            _ => String::new(),
+        })
+    }
+
+    fn tell(&mut self, user: Party, at: At, kind: EventKind, cx: &mut Context<'_>) {
+        self.sequence = self.sequence.saturating_add(1);
+        let quiet_resync = self.quiet.as_ref().is_some_and(|quiet| quiet.resynced);
+        let incoming = self.direction != Some(Direction::Outgoing);
+        cx.events.push(CallEvent {
+            event_id: format!("{}-{}-{}", cx.settings.pbx, self.chain, self.sequence),
+            id: CallId { chain: self.chain.clone(), link: self.link.number },
+            sequence: self.sequence,
+            pbx: cx.settings.pbx.clone(),
+            direction: self.direction.unwrap_or(Direction::Unknown),
+            caller_id: self.caller_id.clone(),
+            caller_name: self.caller_name.clone(),
+            user,
+            did: self.did.clone().filter(|_| incoming),
+            queue: self.queue.clone(),
+            arrived_at: local(self.arrived, cx),
+            occurred_at: local(at, cx),
+            resynced: cx.resynced || quiet_resync,
+            kind,
+        });
+    }
+}
+
+fn local(at: At, cx: &Context<'_>) -> LocalTime {
+    LocalTime::new(at.wall(), &cx.settings.zone)
+}
