@@ -23,33 +23,27 @@ impl Moment {
     }
 }
 
-/// The machine's clocks, or the machine's clocks shifted to another start.
+/// The machine's clocks, or the machine's monotonic clock with a wall clock that stands still.
 #[derive(Clone, Debug)]
 pub struct Clock {
     started: Instant,
-    /// Where the wall clock stood when the process started, if it is to differ from the
-    /// machine's.
-    start_wall: Option<jiff::Timestamp>,
+    stopped_wall: Option<jiff::Timestamp>,
 }
 
 impl Clock {
     /// The machine's clocks.
     pub fn system() -> Self {
-        Self { started: Instant::now(), start_wall: None }
+        Self { started: Instant::now(), stopped_wall: None }
     }
 
-    /// Runs as fast as the machine's clocks, but the wall shows `start` now.
-    pub fn starting_at(start: jiff::Timestamp) -> Self {
-        Self { started: Instant::now(), start_wall: Some(start) }
+    /// Time passes, but the wall shows `wall` for ever: for ids that can be foretold.
+    pub fn with_stopped_wall(wall: jiff::Timestamp) -> Self {
+        Self { started: Instant::now(), stopped_wall: Some(wall) }
     }
 
     /// Reads both clocks.
     pub fn now(&self) -> Moment {
-        let mono = self.started.elapsed();
-        let wall = match self.start_wall {
-            None => jiff::Timestamp::now(),
-            Some(start) => start.checked_add(mono).unwrap_or(jiff::Timestamp::MAX),
-        };
-        Moment { wall, mono }
+        let wall = self.stopped_wall.unwrap_or_else(jiff::Timestamp::now);
+        Moment { wall, mono: self.started.elapsed() }
     }
 }

@@ -143,9 +143,10 @@ impl Call {
         self.legs.iter().find(|(known, _)| known == key).map(|(_, leg)| &leg.facts)
     }
 
-    /// A leg that shows up after the call was over belongs to it if it has the same other side.
+    /// A leg with this number belongs to the call as long as that lives; after it was over, only
+    /// if it has the same other side.
     pub(super) fn is_continued_by(&self, facts: &Facts) -> bool {
-        facts.external.as_ref().is_none_or(|number| *number == self.caller_id)
+        self.over.is_none() || facts.external.as_ref().is_none_or(|n| *n == self.caller_id)
     }
 
     /// Takes in what a leg shows. False if that is nothing new.

@@ -162,17 +162,25 @@ impl Engine {
         }
         let first = self.calls.get(&number).and_then(|call| call.facts(&leg.key));
         let facts = Facts::read(leg, first, &self.settings, &self.known);
-        let stale = |call: &Call| call.over.is_some() && !call.is_continued_by(&facts);
-        if self.calls.get(&number).is_some_and(stale)
-            && let Some(due) = self.calls.remove(&number).and_then(|call| call.due)
-        {
-            self.timers.remove(&(due, number));
+        if !self.calls.get(&number).is_some_and(|call| call.is_continued_by(&facts)) {
+            self.begin(number, at);
         }
-        let call =
-            self.calls.entry(number).or_insert_with(|| Call::new(number, at, &self.settings));
+        let Some(call) = self.calls.get_mut(&number) else { return };
         if call.observe(&leg.key, facts, at) {
             self.legs.insert(leg.key.clone(), number);
             touched.insert(number);
+        }
+    }
+
+    /// A call that is not known, or whose number now means another one.
+    fn begin(&mut self, number: i64, at: At) {
+        let fresh = Call::new(number, at, &self.settings);
+        // Two calls never share an id: a number used again within a second is the same call.
+        if self.calls.get(&number).is_some_and(|call| call.chain == fresh.chain) {
+            return;
+        }
+        if let Some(due) = self.calls.insert(number, fresh).and_then(|old| old.due) {
+            self.timers.remove(&(due, number));
         }
     }
 
@@ -260,5 +268,14 @@ fn due(call: &Call, settle: Duration) -> Option<i64> {
     }
 }
 
+#[cfg(test)]
+impl Engine {
+    fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.legs.is_empty() && self.timers.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
