@@ -1,0 +1,85 @@
+//! The settings of one test, in a folder of its own.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use callhook_pbx::Pbx;
+use tempfile::TempDir;
+
+/// A `callhook.ini` in a temporary folder, which is gone with it.
+pub struct Ini {
+    folder: TempDir,
+    pbx: String,
+    webhook: String,
+    more: String,
+}
+
+impl Ini {
+    /// Settings for this exchange and a receiver at `url`.
+    ///
+    /// # Panics
+    ///
+    /// If no temporary folder can be made.
+    pub fn new(pbx: &Pbx, url: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let pbx = format!(
+            "[pbx]\nurl = {}\nclient_id = {}\nclient_secret = {}\n\
+             timezone = Europe/Prague\nsettle = 300ms\n",
+            pbx.url(),
+            pbx.client_id(),
+            pbx.client_secret()
+        );
+        let webhook = format!("\n[webhook]\nurl = {url}\nschedule = 50ms, 100ms, 200ms, 400ms, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s\n");
+        Self { folder, pbx, webhook, more: String::new() }
+    }
+
+    /// Adds a line to `[pbx]`.
+    #[must_use]
+    pub fn pbx(mut self, line: &str) -> Self {
+        self.pbx.push_str(line);
+        self.pbx.push('\n');
+        self
+    }
+
+    /// Adds a line to `[webhook]`.
+    #[must_use]
+    pub fn webhook(mut self, line: &str) -> Self {
+        self.webhook.push_str(line);
+        self.webhook.push('\n');
+        self
+    }
+
+    /// Adds a section with its lines.
+    #[must_use]
+    pub fn section(mut self, name: &str, lines: &[&str]) -> Self {
+        let written = write!(self.more, "\n[{name}]\n{}\n", lines.join("\n"));
+        debug_assert!(written.is_ok());
+        self
+    }
+
+    /// The folder of the .ini and of everything that it names.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.folder().join("callhook.db")
+    }
+
+    /// Writes the file and says where it is.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be written.
+    pub fn write(&self) -> PathBuf {
+        let path = self.folder().join("callhook.ini");
+        let Self { pbx, webhook, more, .. } = self;
+        let text = format!(
+            "{pbx}{webhook}{more}\n[console]\nlisten = 127.0.0.1:0\n[log]\nlevel = debug\nformat = json\n"
+        );
+        fs::write(&path, text).expect("the .ini is written");
+        path
+    }
+}

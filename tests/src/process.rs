@@ -1,0 +1,175 @@
+//! The real binary as a child process.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+
+use crate::{Ini, PATIENCE};
+
+/// A running `callhook run`; killed when dropped.
+pub struct Callhook {
+    child: Child,
+    /// The lines of its log so far.
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// The binary, built once for all tests of a process.
+fn binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "callhook", "--bin", "callhook"])
+            .args(["--message-format", "json"])
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("cargo runs");
+        assert!(built.status.success(), "callhook does not build");
+        let messages = String::from_utf8_lossy(&built.stdout);
+        let artifact = messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|message| message["target"]["name"] == "callhook")
+            .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+        artifact.expect("cargo names the binary")
+    })
+}
+
+impl Callhook {
+    /// `callhook` with these arguments, not started.
+    pub fn command(arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the service and waits until it is ready.
+    pub async fn start(ini: &Ini) -> Self {
+        Self::start_with(ini, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn start_with(ini: &Ini, arguments: &[&str]) -> Self {
+        let hook = Self::spawn(ini, arguments);
+        hook.wait_until_ready().await;
+        hook
+    }
+
+    /// Starts the service and waits for nothing.
+    ///
+    /// # Panics
+    ///
+    /// If the process cannot be started.
+    pub fn spawn(ini: &Ini, arguments: &[&str]) -> Self {
+        let path = ini.write();
+        let mut child = Self::command(&["run", "--config"])
+            .arg(path)
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("callhook starts");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let stderr = child.stderr.take().expect("its log is piped");
+        let lines = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        Self { child, log }
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until a line of the log has this in it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come.
+    pub async fn wait_for_log(&self, part: &str) -> String {
+        let find = || self.log().into_iter().find(|line| line.contains(part));
+        let found = eventually(&format!("{part:?} in the log"), find).await;
+        found.unwrap_or_else(|error| panic!("{error}; the log: {:#?}", self.log()))
+    }
+
+    /// Waits until `/readyz` answers 200.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub async fn wait_until_ready(&self) {
+        let line = self.wait_for_log("\"Console listens.\"").await;
+        let line: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
+        let address = line["fields"]["address"].as_str().expect("it names the address").to_owned();
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if get(&format!("http://{address}/readyz")).await == Some(200) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("not ready within {PATIENCE:?}; the log: {:#?}", self.log());
+    }
+
+    /// `kill -9`.
+    ///
+    /// # Panics
+    ///
+    /// If the process cannot be killed.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it is gone");
+    }
+
+    /// SIGTERM; waits until it has ended by itself.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    pub async fn stop(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(told.success(), "the process is there to be told");
+        let ended = eventually("the end of the process", || self.child.try_wait().ok().flatten());
+        ended.await.expect("it ends")
+    }
+}
+
+impl Drop for Callhook {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The status of a GET, if there is an answer.
+pub(crate) async fn get(url: &str) -> Option<u16> {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let response = client.get(url.parse().ok()?).await.ok()?;
+    let status = response.status().as_u16();
+    response.into_body().collect().await.ok()?;
+    Some(status)
+}
+
+/// Looks again and again until there is something, at most for [`PATIENCE`].
+async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T, String> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = tokio::time::interval(std::time::Duration::from_millis(5));
+    while Instant::now() < deadline {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        pause.tick().await;
+    }
+    Err(format!("waited {PATIENCE:?} in vain for {what}"))
+}
