@@ -41,11 +41,7 @@ pub trait Outbox: Send + Sync {
 
     /// Hands out at most `max` requests to `endpoint` that have their turn and are due, the
     /// longest due first. Nobody else gets them until they are settled.
-    fn claim<'a>(
-        &'a self,
-        endpoint: &'a str,
-        max: usize,
-    ) -> BoxFuture<'a, anyhow::Result<Claims>>;
+    fn claim<'a>(&'a self, endpoint: &'a str, max: usize) -> BoxFuture<'a, anyhow::Result<Claims>>;
 
     /// Settles a claim: `attempt` succeeded, and the next of the lane has its turn.
     fn complete(&self, id: &str, attempt: Attempt) -> Receipt;

@@ -209,12 +209,7 @@ fn put_off(
 }
 
 fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
-    Ok(Place {
-        seq: row.get(0)?,
-        endpoint: row.get(1)?,
-        lane: row.get(2)?,
-        attempts: row.get(3)?,
-    })
+    Ok(Place { seq: row.get(0)?, endpoint: row.get(1)?, lane: row.get(2)?, attempts: row.get(3)? })
 }
 
 fn store_attempt(connection: &Connection, place: &Place, done: &Attempt) -> rusqlite::Result<()> {

@@ -126,11 +126,7 @@ impl Outbox for SqliteOutbox {
             .with_context(|| format!("while reading the calls of {pbx} from the outbox"))
     }
 
-    fn claim<'a>(
-        &'a self,
-        endpoint: &'a str,
-        max: usize,
-    ) -> BoxFuture<'a, anyhow::Result<Claims>> {
+    fn claim<'a>(&'a self, endpoint: &'a str, max: usize) -> BoxFuture<'a, anyhow::Result<Claims>> {
         let shared = Arc::clone(&self.shared);
         let name = endpoint.to_owned();
         Box::pin(async move {

@@ -68,10 +68,8 @@ impl Queue {
     /// Adds `operation`, after waiting for room. If the queue is closed, drops it.
     pub(super) fn push_when_room(&self, operation: Operation) {
         let full = |state: &mut State| state.waiting.len() >= ROOM && !state.closed;
-        let mut state = self
-            .room
-            .wait_while(hold(&self.state), full)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state =
+            self.room.wait_while(hold(&self.state), full).unwrap_or_else(PoisonError::into_inner);
         if !state.closed {
             state.waiting.push_back(operation);
             self.work.notify_one();
@@ -91,10 +89,8 @@ impl Queue {
     /// if the queue is closed and nothing is left.
     pub(super) fn take(&self, batch: &mut Vec<Operation>) -> bool {
         let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
-        let mut state = self
-            .work
-            .wait_while(hold(&self.state), idle)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state =
+            self.work.wait_while(hold(&self.state), idle).unwrap_or_else(PoisonError::into_inner);
         let count = state.waiting.len().min(BATCH);
         batch.extend(state.waiting.drain(..count));
         self.room.notify_all();

@@ -34,12 +34,7 @@ impl Reader {
     }
 
     /// See [`Outbox::claim`](crate::outbox::Outbox::claim).
-    pub(super) fn claim(
-        &mut self,
-        endpoint: &str,
-        now: i64,
-        max: usize,
-    ) -> anyhow::Result<Claims> {
+    pub(super) fn claim(&mut self, endpoint: &str, now: i64, max: usize) -> anyhow::Result<Claims> {
         let requests = self.due(endpoint, now, max)?;
         let next: Option<i64> = self
             .connection

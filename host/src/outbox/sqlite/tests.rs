@@ -282,8 +282,7 @@ fn a_change_wakes_the_endpoint_that_it_is_for() {
 fn a_second_service_is_refused_and_readers_are_not() {
     let bench = Bench::new();
     bench.append(one("e1", "a"));
-    let error =
-        SqliteOutbox::open(&bench.path(), Clock::system(), Metrics::default()).unwrap_err();
+    let error = SqliteOutbox::open(&bench.path(), Clock::system(), Metrics::default()).unwrap_err();
     assert!(format!("{error:#}").contains("another service uses it"), "{error:#}");
     assert_eq!(bench.query::<i64>("SELECT count(*) FROM requests"), 1);
 }
@@ -437,6 +436,16 @@ fn who_appends_to_a_full_queue_waits() {
     assert_eq!(appended.load(Ordering::Relaxed), 3_000);
 }
 
+#[test]
+fn opening_a_large_backlog_reads_one_index_only() {
+    let bench = Bench::new();
+    let reader = file::connect_reader(&bench.path()).unwrap();
+    let plan: String = reader
+        .query_row(&format!("EXPLAIN QUERY PLAN {}", schema::PENDING), [], |row| row.get(3))
+        .unwrap();
+    assert!(plan.contains("USING COVERING INDEX requests_lane"), "{plan}");
+}
+
 /// What can be done to an outbox.
 #[derive(Clone, Debug)]
 enum Step {
@@ -486,9 +495,8 @@ impl Model {
     }
 
     fn lane_of(&mut self, id: &str) -> &mut VecDeque<(String, bool)> {
-        let led = |lane: &&mut VecDeque<(String, bool)>| {
-            lane.front().is_some_and(|(head, _)| head == id)
-        };
+        let led =
+            |lane: &&mut VecDeque<(String, bool)>| lane.front().is_some_and(|(head, _)| head == id);
         self.lanes.iter_mut().find(led).unwrap()
     }
 }
