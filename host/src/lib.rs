@@ -25,3 +25,4 @@ pub mod plugins;
 pub mod request;
 pub mod routes;
 pub mod source;
+pub mod tls;
