@@ -319,7 +319,9 @@ impl Reads {
         // Nothing is read before the first snapshot, and what is in line is told after it.
         let decided = |leg: &Leg| !after_gap && leg.decided(asked);
         for state in &listing.legs {
-            listed.insert(state.key.clone());
+            if !listed.insert(state.key.clone()) {
+                continue;
+            }
             let leg = self.legs.entry(state.key.clone()).or_default();
             if !decided(leg) {
                 missed += usize::from(leg.said.as_deref() != Some(state));

@@ -280,3 +280,7 @@ impl Malformed {
         Self(what.to_owned())
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;
