@@ -1,0 +1,1 @@
+//! The wire sequence of each kind of call, as a table.
