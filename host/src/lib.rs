@@ -21,6 +21,7 @@ pub mod delivery;
 pub mod event;
 pub mod metrics;
 pub mod outbox;
+mod pipeline;
 pub mod plugins;
 pub mod request;
 pub mod routes;

@@ -83,14 +83,20 @@ fn load(path: &Path) -> Result<Config, Failure> {
             Ok(config)
         }
         Err(errors) => {
-            for error in &errors {
-                eprintln!("error: {error}");
-            }
-            let many = if errors.len() == 1 { "error" } else { "errors" };
-            eprintln!("callhook: {} {many} in {}; nothing was started", errors.len(), path.display());
-            Err(Failure::Settings)
+            Err(tell(path, &errors.iter().map(ToString::to_string).collect::<Vec<_>>()))
         }
     }
+}
+
+/// Tells what is wrong with the settings, and that nothing came of them.
+fn tell(path: &Path, faults: &[String]) -> Failure {
+    for fault in faults {
+        eprintln!("error: {fault}");
+    }
+    let count = faults.len();
+    let errors = if count == 1 { "error" } else { "errors" };
+    eprintln!("callhook: {count} {errors} in {} or what it names", path.display());
+    Failure::Settings
 }
 
 /// The runtime that all commands share.
