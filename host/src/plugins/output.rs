@@ -136,9 +136,9 @@ fn check_header(name: &str, value: &str) -> Result<(), String> {
     if own {
         return Err(format!("header {name:?} is the host's own; leave it out"));
     }
-    HeaderValue::from_str(value).map(|_| ()).map_err(|_| {
-        format!("the value of header {name:?} has characters other than visible ASCII")
-    })
+    HeaderValue::from_str(value)
+        .map(|_| ())
+        .map_err(|_| format!("the value of header {name:?} has control characters"))
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn the_hosts_own_headers_and_malformed_ones_are_refused() {
         ("bad name", "x"),
         ("", "x"),
         ("X-Note", "a\r\nb"),
-        ("X-Note", "kůň"),
+        ("X-Note", "a\0"),
     ] {
         let headers = vec![(name.into(), value.into())];
         let (kind, text) = refusal(Request { headers, ..request() });

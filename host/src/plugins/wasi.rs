@@ -54,8 +54,8 @@ pub(super) struct Wasi {
     pub(super) capture: Capture,
     /// Zero of the monotonic clock.
     started: Instant,
-    /// Sleep ends here.
-    until: Instant,
+    /// Sleep ends here, and the call with it.
+    pub(super) until: Instant,
 }
 
 impl Wasi {
@@ -107,8 +107,8 @@ pub(super) fn add_to_linker(l: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::bindings::io::error::add_to_linker::<S, HasTable>(l, |state| {
         &mut state.wasi.table
     })?;
-    poll::add_to_linker::<S, HasIo>(l, |state| Io(&mut state.wasi.table))?;
-    streams::add_to_linker::<S, HasIo>(l, |state| Io(&mut state.wasi.table))?;
+    poll::add_to_linker::<S, HasIo>(l, |state| Io::new(&mut state.wasi))?;
+    streams::add_to_linker::<S, HasIo>(l, |state| Io::new(&mut state.wasi))?;
     Ok(())
 }
 
