@@ -16,7 +16,7 @@ use crate::outbox::{FailedTransform, NewRequest, StoredEvent, request_id};
 use crate::request::Request;
 
 const CRM: &str = "crm";
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// An outbox in a folder of its own, and a runtime to await its answers in.
 struct Bench {
@@ -199,6 +199,17 @@ fn what_is_queued_when_the_outbox_is_dropped_is_written() {
         receipt.wait().unwrap();
     }
     assert_eq!(bench.query::<i64>("SELECT count(*) FROM requests"), 300);
+}
+
+#[test]
+fn closing_leaves_one_file_and_the_lock() {
+    let mut bench = Bench::new();
+    bench.append(one("e1", "a"));
+    bench.close();
+    let entries = fs::read_dir(bench.folder.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["outbox.db", "outbox.db.lock"]);
 }
 
 #[test]
@@ -501,8 +512,8 @@ impl Model {
     }
 }
 
-fn take(bench: &mut Bench, model: &mut Model, step: Step) {
-    match step {
+fn take(bench: &mut Bench, model: &mut Model, step: &Step) {
+    match *step {
         Step::Append { lane, requests } => {
             model.made += 1;
             let event = format!("e{}", model.made);
@@ -553,7 +564,7 @@ proptest! {
     fn it_behaves_as_lanes_in_memory_do(steps in steps()) {
         let mut bench = Bench::new();
         let mut model = Model { lanes: vec![VecDeque::new(); 4], ..Model::default() };
-        for step in steps {
+        for step in &steps {
             take(&mut bench, &mut model, step);
             let waiting: usize = model.lanes.iter().map(VecDeque::len).sum();
             prop_assert_eq!(bench.metrics.outbox_pending.get(), i64::try_from(waiting).unwrap());
