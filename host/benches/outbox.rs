@@ -1,5 +1,7 @@
 //! How fast commits become durable: real files, real fsync.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
+
 use std::path::Path;
 
 use callhook::clock::Clock;

@@ -364,6 +364,15 @@ fn a_clock_set_back_between_runs_stalls_nothing() {
     assert!(claims.next_in.is_some_and(|wait| wait <= LONG && wait > LONG / 2));
 }
 
+#[test]
+fn the_log_is_carried_over_when_nothing_else_is_to_do() {
+    let bench = Bench::new();
+    for number in 0..8 {
+        bench.append(big(&format!("e{number}"), "a"));
+    }
+    wait_until(|| fs::metadata(bench.path()).unwrap().len() > 4 << 20);
+}
+
 /// An outbox whose file may not grow, and which has a megabyte in it that can be freed.
 fn cramped(path: &Path, metrics: &Metrics) -> SqliteOutbox {
     let lock = file::lock(path).unwrap();
