@@ -22,26 +22,24 @@ pub struct EndpointSettings {
 impl EndpointSettings {
     /// The defaults: 15 seconds for an exchange, and 13 attempts in about three days.
     pub fn new(name: &str) -> Self {
-        const MINUTE: u64 = 60;
-        const HOUR: u64 = 60 * MINUTE;
-        let waits = [
-            1,
-            5,
-            30,
-            2 * MINUTE,
-            10 * MINUTE,
-            30 * MINUTE,
-            HOUR,
-            3 * HOUR,
-            6 * HOUR,
-            12 * HOUR,
-            24 * HOUR,
-            24 * HOUR,
+        let schedule = vec![
+            Duration::from_secs(1),
+            Duration::from_secs(5),
+            Duration::from_secs(30),
+            Duration::from_mins(2),
+            Duration::from_mins(10),
+            Duration::from_mins(30),
+            Duration::from_hours(1),
+            Duration::from_hours(3),
+            Duration::from_hours(6),
+            Duration::from_hours(12),
+            Duration::from_hours(24),
+            Duration::from_hours(24),
         ];
         Self {
             name: name.to_owned(),
             timeout: Duration::from_secs(15),
-            schedule: waits.map(Duration::from_secs).to_vec(),
+            schedule,
             ca_file: None,
             insecure: false,
         }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-use self::receiver::{Answer, Receiver};
+use self::receiver::{Answer, Receiver, Seen};
 use super::exchange::Client;
 use super::*;
 use crate::outbox::{Claimed, Commit, NewRequest, SqliteOutbox, request_id};
@@ -145,7 +145,7 @@ async fn what_a_receiver_missed_while_it_was_down_arrives_in_order() {
     assert!(said.starts_with("no connection: tcp connect error: Connection refused"), "{said}");
     let receiver = Receiver::start_at(address, |_| Answer::Status(200)).await;
     rig.wait_for(5, "delivered").await;
-    let order: Vec<String> = receiver.seen().iter().map(|seen| seen.event()).collect();
+    let order: Vec<String> = receiver.seen().iter().map(Seen::event).collect();
     assert_eq!(order, ["e0", "e1", "e2", "e3", "e4"]);
 }
 

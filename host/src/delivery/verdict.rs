@@ -10,7 +10,7 @@ use super::exchange::Reply;
 use super::failure::{Patience, SendFailure};
 
 /// Nobody makes us wait longer than this.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ const EXCHANGES: usize = 32;
 const UNSETTLED: usize = 256;
 
 /// When to look again if nothing is due and nothing happens.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// When to look again after the outbox could not be read.
 const LOOK_AGAIN_AFTER_ERROR: Duration = Duration::from_secs(1);

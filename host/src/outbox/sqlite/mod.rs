@@ -41,8 +41,11 @@ use crate::metrics::Metrics;
 pub struct SqliteOutbox {
     shared: Arc<Shared>,
     /// Joined on drop.
-    writer: Option<JoinHandle<()>>,
-    /// Held as long as the file is in use, after everything else is closed.
+    writer: Option<JoinHandle<Connection>>,
+    /// The writer's, once that has ended. It must be closed after the reader's in `shared`: the
+    /// last one to close carries the log over into the file, and a reader cannot.
+    last: Mutex<Option<Connection>>,
+    /// Held until everything else is closed.
     _lock: File,
 }
 
@@ -100,7 +103,7 @@ impl SqliteOutbox {
             move || writer::run(connection, &shared)
         });
         let writer = writer.context("while starting the outbox's thread")?;
-        Ok(Self { shared, writer: Some(writer), _lock: lock })
+        Ok(Self { shared, writer: Some(writer), last: Mutex::default(), _lock: lock })
     }
 
     fn settle(&self, id: &str, settlement: Settlement, attempt: Attempt) -> Receipt {
@@ -164,10 +167,12 @@ impl Outbox for SqliteOutbox {
 impl Drop for SqliteOutbox {
     fn drop(&mut self) {
         self.shared.queue.close();
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("The outbox's thread has panicked.");
+        if let Some(writer) = self.writer.take() {
+            if let Ok(connection) = writer.join() {
+                *hold(&self.last) = Some(connection);
+            } else {
+                tracing::error!("The outbox's thread has panicked.");
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::outbox::{FailedTransform, NewRequest, StoredEvent, request_id};
 use crate::request::Request;
 
 const CRM: &str = "crm";
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// An outbox in a folder of its own, and a runtime to await its answers in.
 struct Bench {
@@ -202,6 +202,17 @@ fn what_is_queued_when_the_outbox_is_dropped_is_written() {
 }
 
 #[test]
+fn closing_leaves_one_file_and_the_lock() {
+    let mut bench = Bench::new();
+    bench.append(one("e1", "a"));
+    bench.close();
+    let entries = fs::read_dir(bench.folder.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["outbox.db", "outbox.db.lock"]);
+}
+
+#[test]
 fn a_lane_has_one_turn_at_a_time_and_other_lanes_pass() {
     let bench = Bench::new();
     for (event, lane) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a")] {
@@ -353,6 +364,15 @@ fn a_clock_set_back_between_runs_stalls_nothing() {
     assert!(claims.next_in.is_some_and(|wait| wait <= LONG && wait > LONG / 2));
 }
 
+#[test]
+fn the_log_is_carried_over_when_nothing_else_is_to_do() {
+    let bench = Bench::new();
+    for number in 0..8 {
+        bench.append(big(&format!("e{number}"), "a"));
+    }
+    wait_until(|| fs::metadata(bench.path()).unwrap().len() > 4 << 20);
+}
+
 /// An outbox whose file may not grow, and which has a megabyte in it that can be freed.
 fn cramped(path: &Path, metrics: &Metrics) -> SqliteOutbox {
     let lock = file::lock(path).unwrap();
@@ -501,8 +521,8 @@ impl Model {
     }
 }
 
-fn take(bench: &mut Bench, model: &mut Model, step: Step) {
-    match step {
+fn take(bench: &mut Bench, model: &mut Model, step: &Step) {
+    match *step {
         Step::Append { lane, requests } => {
             model.made += 1;
             let event = format!("e{}", model.made);
@@ -553,7 +573,7 @@ proptest! {
     fn it_behaves_as_lanes_in_memory_do(steps in steps()) {
         let mut bench = Bench::new();
         let mut model = Model { lanes: vec![VecDeque::new(); 4], ..Model::default() };
-        for step in steps {
+        for step in &steps {
             take(&mut bench, &mut model, step);
             let waiting: usize = model.lanes.iter().map(VecDeque::len).sum();
             prop_assert_eq!(bench.metrics.outbox_pending.get(), i64::try_from(waiting).unwrap());

@@ -20,14 +20,15 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// It is cheaper the more of it there is, and must not run inside a commit that somebody waits for.
 const LOG_PAGES: i64 = 1_024;
 
-/// Writes what comes through the queue until that is closed and empty.
-pub(super) fn run(mut connection: Connection, shared: &Shared) {
+/// Writes what comes through the queue until that is closed and empty, then hands back the
+/// connection.
+pub(super) fn run(mut connection: Connection, shared: &Shared) -> Connection {
     let mut batch = Vec::new();
     while shared.queue.take(&mut batch) {
         let Some(effects) = commit_at_last(&mut connection, shared, &batch) else {
             let lost = batch.len();
             tracing::error!(lost, "The outbox closes with operations that are not on disk.");
-            return;
+            return connection;
         };
         publish(shared, &effects);
         for operation in batch.drain(..) {
@@ -38,6 +39,7 @@ pub(super) fn run(mut connection: Connection, shared: &Shared) {
             carry_over(&connection);
         }
     }
+    connection
 }
 
 /// Tries until the batch is on disk. `None` if it fails and the outbox is being closed.
@@ -103,11 +105,10 @@ fn publish(shared: &Shared, effects: &Effects) {
 
 /// Carries the log over into the file if it is worth it.
 fn carry_over(connection: &Connection) {
-    let worth = |(log, carried): (i64, i64)| log - carried >= LOG_PAGES;
-    let done = checkpoint(connection, "NOOP").and_then(|pages| match worth(pages) {
-        true => checkpoint(connection, "PASSIVE"),
-        false => Ok(pages),
-    });
+    let done = match checkpoint(connection, "NOOP") {
+        Ok((log, carried)) if log - carried >= LOG_PAGES => checkpoint(connection, "PASSIVE"),
+        small => small,
+    };
     if let Err(error) = done {
         tracing::warn!(%error, "The outbox's log could not be carried over; it will be tried again.");
     }
