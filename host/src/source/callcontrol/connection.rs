@@ -25,7 +25,7 @@ const MOST_FAILURES: u32 = 3;
 
 /// So many snapshots one after the other that show changes, none of which was announced, end the
 /// connection: the socket is open and deaf. Inferred: that could follow from a new token.
-const MOST_DEAF: u32 = 2;
+pub(super) const MOST_DEAF: u32 = 2;
 
 /// A connection that is open.
 pub(super) struct Connection<'a> {

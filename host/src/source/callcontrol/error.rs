@@ -70,19 +70,22 @@ impl SourceError {
         Self::Broken(said)
     }
 
-    /// Finds out what kind of failure an I/O error is; rustls wraps its own into them.
+    /// Finds out what kind of failure an I/O error is; others are wrapped into them, also twice.
     pub(super) fn from_io(error: &io::Error) -> Self {
-        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match (tls, error.kind()) {
-            (Some(tls), _) => Self::Tls(tls.to_string()),
-            (None, io::ErrorKind::TimedOut) => Self::TimedOut("connecting"),
-            (
-                None,
-                io::ErrorKind::ConnectionReset
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::UnexpectedEof,
-            ) => Self::Broken(error.to_string()),
-            (None, _) => Self::Unreachable(error.to_string()),
+        if let Some(inner) = error.get_ref() {
+            if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+                return Self::Tls(tls.to_string());
+            }
+            if let Some(inner) = inner.downcast_ref::<io::Error>() {
+                return Self::from_io(inner);
+            }
+        }
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::TimedOut("connecting"),
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof => Self::Broken(error.to_string()),
+            _ => Self::Unreachable(error.to_string()),
         }
     }
 }

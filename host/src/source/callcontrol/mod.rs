@@ -43,7 +43,7 @@ use self::http::Http;
 use self::reads::Reads;
 use self::rest::Rest;
 use self::socket::Socket;
-use self::token::Tokens;
+use self::token::{Token, Tokens};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::source::notice::{Dn, Notice, Seen};
@@ -179,10 +179,11 @@ impl Watcher {
 
     async fn watch_for_ever(&self, notices: &mpsc::Sender<Notice>) -> NobodyListens {
         let mut reads = Reads::default();
+        let mut used = None;
         let mut waits = self.pace.waits();
         loop {
             let started = self.clock.now();
-            let failure = match self.watch_once(&mut reads, notices).await {
+            let failure = match self.watch_once(&mut used, &mut reads, notices).await {
                 Ok(NobodyListens) => return NobodyListens,
                 Err(failure) => failure,
             };
@@ -201,17 +202,20 @@ impl Watcher {
         }
     }
 
+    /// One connection. `used` is the token of the one before: each gets another, since a stale one
+    /// is a reason for a connection to end.
     async fn watch_once(
         &self,
+        used: &mut Option<Token>,
         reads: &mut Reads,
         notices: &mpsc::Sender<Notice>,
     ) -> Result<NobodyListens, SourceError> {
-        let token = self.rest.tokens.fresh().await?;
-        let socket = Socket::open(&self.rest.http, &token, self.pace.ping_every).await;
-        if socket.as_ref().is_err_and(|error| *error == SourceError::TokenRejected) {
-            self.rest.tokens.discard(&token).await;
-        }
-        let socket = socket?;
+        let token = match used {
+            Some(used) => self.rest.tokens.after(used).await?,
+            None => self.rest.tokens.current().await?,
+        };
+        *used = Some(token.clone());
+        let socket = Socket::open(&self.rest.http, &token, self.pace.ping_every).await?;
         self.metrics.pbx_connections.inc();
         let mut connection = Connection::new(
             socket,

@@ -31,9 +31,6 @@ const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// PBX refuses it.
 const SHORTEST_USE: Duration = Duration::from_secs(60);
 
-/// A token of this age still counts as fresh when a socket is opened.
-const FRESH: Duration = Duration::from_secs(30);
-
 /// `expires_in` up to this number means minutes, above it seconds: builds before 20.0.9 say 60 for
 /// an hour, later ones 3600.
 const MOST_MINUTES: u64 = 600;
@@ -48,9 +45,7 @@ pub(super) struct Token {
     pub(super) header: HeaderValue,
     /// Counts tokens, to tell whether a refused one is still the current one.
     serial: u64,
-    /// When it came, on the monotonic clock.
-    issued: Duration,
-    /// From when on the next one is to be requested.
+    /// From when on the next one is to be requested, on the monotonic clock.
     renew_at: Duration,
 }
 
@@ -68,7 +63,7 @@ pub(super) struct Tokens {
 #[derive(Debug, Default)]
 struct Current {
     token: Option<Token>,
-    /// How many there were.
+    /// How many were asked for.
     serial: u64,
 }
 
@@ -79,19 +74,13 @@ impl Tokens {
 
     /// The current token; a new one if its end is near.
     pub(super) async fn current(&self) -> Result<Token, SourceError> {
-        let now = self.clock.now().mono;
-        self.unless(|token| now < token.renew_at).await
+        self.newer_than(0).await
     }
 
-    /// A token that was issued just now, for opening a socket: the server looks at it only then.
-    pub(super) async fn fresh(&self) -> Result<Token, SourceError> {
-        let now = self.clock.now().mono;
-        self.unless(|token| now.saturating_sub(token.issued) < FRESH).await
-    }
-
-    /// The token after `refused`, which the PBX no longer accepts.
-    pub(super) async fn after(&self, refused: &Token) -> Result<Token, SourceError> {
-        self.unless(|token| token.serial > refused.serial).await
+    /// A token that came after `used`: because the PBX no longer accepts that one, or because it
+    /// is about to open a socket, at which the server looks at the token only once.
+    pub(super) async fn after(&self, used: &Token) -> Result<Token, SourceError> {
+        self.newer_than(used.serial).await
     }
 
     /// Notes that the PBX no longer accepts `refused`, so that nobody gets it again.
@@ -100,13 +89,14 @@ impl Tokens {
         current.token.take_if(|token| token.serial <= refused.serial);
     }
 
-    /// The token there is, unless `good` says no: then a new one.
-    async fn unless(&self, good: impl Fn(&Token) -> bool) -> Result<Token, SourceError> {
+    async fn newer_than(&self, serial: u64) -> Result<Token, SourceError> {
         let mut current = self.current.lock().await;
-        if let Some(token) = current.token.as_ref().filter(|token| good(token)) {
+        let now = self.clock.now().mono;
+        let good = |token: &&Token| token.serial > serial && now < token.renew_at;
+        if let Some(token) = current.token.as_ref().filter(good) {
             return Ok(token.clone());
         }
-        // Whatever comes of it, the old one is not to be used again.
+        // Whatever comes of the request, the old one is not to be used again.
         current.token = None;
         current.serial += 1;
         let token = self.request(current.serial).await?;
@@ -140,7 +130,7 @@ impl Tokens {
         debug!(life_s = life.as_secs(), "The PBX issued a token.");
         // Five sixths: 50 minutes of the usual hour.
         let renew_at = now.mono + SHORTEST_USE.max(life / 6 * 5);
-        Ok(Token { header, serial, issued: now.mono, renew_at })
+        Ok(Token { header, serial, renew_at })
     }
 }
 
