@@ -16,11 +16,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::settings::Faults;
+pub use crate::pipeline::Observer;
 use crate::calls::Engine;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, PbxConfig};
 use crate::console;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, probe};
 use crate::event::CallEvent;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, SqliteOutbox};
@@ -35,9 +36,6 @@ const NOTICES: usize = 1024;
 /// How often readiness is looked at until the service is ready.
 const READY_POLL: Duration = Duration::from_millis(20);
 
-/// Sees every event that leaves.
-pub type Observer = Box<dyn Fn(&CallEvent) + Send>;
-
 /// The service: its settings hold, its plugins are loaded, nothing runs yet.
 pub struct App {
     config: Config,
@@ -48,6 +46,16 @@ pub struct App {
     _runtime: Runtime,
     plugins: BTreeMap<String, Arc<Plugin>>,
     observer: Option<Observer>,
+}
+
+/// What a look at something far away found.
+pub struct Probe {
+    /// `pbx` or `webhook`.
+    pub what: &'static str,
+    /// Its name in the settings.
+    pub name: String,
+    /// What is there, or what is wrong.
+    pub found: Result<String, String>,
 }
 
 /// What is known of the service's health.
@@ -69,6 +77,32 @@ impl App {
     /// The plugins that the settings name, by name.
     pub fn plugins(&self) -> &BTreeMap<String, Arc<Plugin>> {
         &self.plugins
+    }
+
+    /// Looks whether every PBX lets itself be watched and every endpoint can be reached. Sends no
+    /// event.
+    pub async fn probe(&self) -> Vec<Probe> {
+        let mut probes = Vec::new();
+        for pbx in &self.config.pbxs {
+            let found = self.probe_pbx(pbx).await.map_err(|error| format!("{error:#}"));
+            probes.push(Probe { what: "pbx", name: pbx.name.clone(), found });
+        }
+        for endpoint in &self.config.endpoints {
+            let reached = probe(&endpoint.url, &settings::delivery(endpoint)).await;
+            let found = reached
+                .map(|address| format!("reached at {address}"))
+                .map_err(|error| format!("{error:#}"));
+            probes.push(Probe { what: "webhook", name: endpoint.name.clone(), found });
+        }
+        probes
+    }
+
+    async fn probe_pbx(&self, pbx: &PbxConfig) -> anyhow::Result<String> {
+        let settings = settings::watcher(pbx);
+        let watcher = Watcher::new(settings, self.clock.clone(), self.metrics.clone())?;
+        let dns = watcher.probe().await?;
+        let numbers: Vec<&str> = dns.iter().map(|dn| dn.number.as_str()).collect();
+        Ok(format!("{} DNs are visible: {}", dns.len(), numbers.join(", ")))
     }
 
     /// Has `observer` see every event that leaves.

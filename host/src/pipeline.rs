@@ -25,6 +25,9 @@ use crate::source::notice::{Notice, Seen};
 /// Without anything due, the thread looks again this often.
 const IDLE: Duration = Duration::from_mins(1);
 
+/// Sees every event that leaves.
+pub type Observer = Box<dyn Fn(&CallEvent) + Send + Sync>;
+
 /// A notice, and which PBX it is of: its place in [`Pipeline::exchanges`].
 pub(crate) type Watched = (usize, Notice);
 
@@ -47,7 +50,7 @@ pub(crate) struct Pipeline {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     /// Sees every event that leaves, after it is queued for the disk.
-    pub(crate) observer: Option<Box<dyn Fn(&CallEvent) + Send>>,
+    pub(crate) observer: Option<Observer>,
 }
 
 impl Pipeline {

@@ -9,6 +9,7 @@
 
 mod exchange;
 mod failure;
+mod probe;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use self::failure::SendFailure;
+pub use self::probe::probe;
 pub use self::settings::EndpointSettings;
 use self::worker::Worker;
 use crate::clock::Clock;

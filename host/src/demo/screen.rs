@@ -23,7 +23,7 @@ pub(super) struct Screen {
     waiting: HashMap<String, String>,
     /// Webhooks whose event was not shown yet, by event id.
     early: HashMap<String, Vec<Webhook>>,
-    pub(super) counts: Counts,
+    counts: Counts,
 }
 
 /// What was seen so far.
@@ -52,6 +52,11 @@ impl Screen {
             early: HashMap::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// What was seen so far.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// A line about what people do.

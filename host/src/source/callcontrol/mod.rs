@@ -22,7 +22,6 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +44,7 @@ use self::rest::Rest;
 use self::socket::Socket;
 use self::token::{Token, Tokens};
 use crate::clock::Clock;
+use crate::config::Secret;
 use crate::metrics::Metrics;
 use crate::source::notice::{Dn, Notice, Seen};
 use crate::tls;
@@ -71,10 +71,6 @@ pub struct Settings {
     pub insecure: bool,
 }
 
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
 /// Watches one PBX.
 #[derive(Debug)]
 pub struct Watcher {
@@ -96,23 +92,6 @@ struct Pace {
     first_wait: Duration,
     /// Half of the longest.
     longest_wait: Duration,
-}
-
-impl Secret {
-    /// Hides `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
 }
 
 impl Default for Pace {
