@@ -39,7 +39,7 @@ fn settings(pbx: &Pbx) -> Result<Settings> {
         url: pbx.url().parse()?,
         client_id: pbx.client_id().to_owned(),
         client_secret: Secret::new(pbx.client_secret()),
-        snapshot_every: Duration::from_secs(3600),
+        snapshot_every: Duration::from_hours(1),
         ca_file: None,
         insecure: false,
     })

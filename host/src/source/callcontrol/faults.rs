@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 
 /// Each cause is logged once in this time.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 
 /// Counts faults and logs them. Cheap to clone; clones share their memory.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The PBX stamps nothing, replays nothing and says of a change only that there was one; what that
-//! takes is told in [`connection`] and [`reads`]. Whatever it sends wrong is counted and logged,
+//! takes is told in `connection.rs` and `reads.rs`. Whatever it sends wrong is counted and logged,
 //! and ends nothing. A connection that fails is opened again, for ever.
 
 mod connection;

@@ -21,15 +21,15 @@ use super::wire::{self, Malformed};
 use crate::clock::{Clock, Moment};
 
 /// How long a token lives if the PBX does not say: what is documented.
-const USUAL_LIFE: Duration = Duration::from_secs(3600);
+const USUAL_LIFE: Duration = Duration::from_hours(1);
 
 /// No token is believed to live longer.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// No token is renewed sooner for its age alone, so that a misread lifetime cannot make the watcher
 /// renew, and thereby lose its socket, all the time. A token that ends sooner is renewed when the
 /// PBX refuses it.
-const SHORTEST_USE: Duration = Duration::from_secs(60);
+const SHORTEST_USE: Duration = Duration::from_mins(1);
 
 /// `expires_in` up to this number means minutes, above it seconds: builds before 20.0.9 say 60 for
 /// an hour, later ones 3600.

@@ -61,9 +61,8 @@ pub(super) fn frame(text: &str) -> Result<Frame, Malformed> {
         None => envelope,
     };
     let kind = field(event, "eventtype").ok_or_else(|| Malformed::new("event without type"))?;
-    let upsert = match event_type(kind) {
-        Some(upsert) => upsert,
-        None => return Ok(Frame::Other("event-type")),
+    let Some(upsert) = event_type(kind) else {
+        return Ok(Frame::Other("event-type"));
     };
     let entity = text_of(event, "entity");
     let Some(key) = participant_path(&entity) else {
@@ -191,7 +190,7 @@ fn status(word: &str) -> Status {
     }
 }
 
-/// Reads JSON; serde_json bounds how deeply it may nest.
+/// Reads JSON; `serde_json` bounds how deeply it may nest.
 pub(super) fn json(body: &[u8]) -> Result<Value, Malformed> {
     serde_json::from_slice(body).map_err(|error| {
         // The error's own text can quote the input.
