@@ -16,15 +16,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::settings::Faults;
-pub use crate::pipeline::Observer;
 use crate::calls::Engine;
 use crate::clock::Clock;
 use crate::config::{Config, PbxConfig};
 use crate::console;
 use crate::delivery::{Delivery, probe};
-use crate::event::CallEvent;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, SqliteOutbox};
+pub use crate::pipeline::Observer;
 use crate::pipeline::{Exchange, Pipeline, Watched};
 use crate::plugins::{Directory, Plugin, Runtime};
 use crate::source::callcontrol::Watcher;

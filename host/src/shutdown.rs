@@ -5,7 +5,7 @@ use tokio::signal::unix::{SignalKind, signal as on};
 
 /// Resolves at the first SIGTERM or Ctrl-C from now on. SIGHUP is taken and ignored, with a word
 /// in the log, so that a habit of other services does not end this one.
-pub fn signal() -> anyhow::Result<impl Future<Output = ()>> {
+pub(crate) fn signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = on(SignalKind::terminate()).context("while listening for SIGTERM")?;
     let mut interrupt = on(SignalKind::interrupt()).context("while listening for Ctrl-C")?;
     let mut hang_up = on(SignalKind::hangup()).context("while listening for SIGHUP")?;

@@ -52,9 +52,8 @@ fn spec(plugin: &PluginConfig) -> PluginSpec {
         Source::Embedded => PluginSource::Embedded(plugin.name.clone()),
         Source::File(path) => PluginSource::File(path.clone()),
     };
-    let setting = |setting: &crate::config::Setting| {
-        (setting.key.clone(), setting.value.expose().to_owned())
-    };
+    let setting =
+        |setting: &crate::config::Setting| (setting.key.clone(), setting.value.expose().to_owned());
     PluginSpec {
         name: plugin.name.clone(),
         source,
@@ -69,10 +68,8 @@ pub(super) fn routes(config: &Config, plugins: &BTreeMap<String, Arc<Plugin>>) -
     let chain = |endpoint: &EndpointConfig| {
         endpoint.plugins.iter().filter_map(|name| plugins.get(name).cloned()).collect()
     };
-    let route = |endpoint: &EndpointConfig| Route {
-        endpoint: endpoint.clone(),
-        chain: chain(endpoint),
-    };
+    let route =
+        |endpoint: &EndpointConfig| Route { endpoint: endpoint.clone(), chain: chain(endpoint) };
     config.endpoints.iter().map(route).collect()
 }
 

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, stdout};
 use std::time::Duration;
 
 use super::{Failure, log};
-use crate::config::LogConfig;
+use crate::config::{LogConfig, LogLevel};
 use crate::demo::{self, Stage};
 use crate::shutdown;
 
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    log::start(&LogConfig::default());
+    log::start(&LogConfig { level: LogLevel::Warn, ..LogConfig::default() });
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let stage = Stage { pace: arguments.pace, colours, keep: arguments.keep };
     super::runtime()?.block_on(async { Ok(demo::run(stage, shutdown::signal()?).await?) })

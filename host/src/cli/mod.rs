@@ -82,9 +82,7 @@ fn load(path: &Path) -> Result<Config, Failure> {
             }
             Ok(config)
         }
-        Err(errors) => {
-            Err(tell(path, &errors.iter().map(ToString::to_string).collect::<Vec<_>>()))
-        }
+        Err(errors) => Err(tell(path, &errors.iter().map(ToString::to_string).collect::<Vec<_>>())),
     }
 }
 

@@ -169,11 +169,7 @@ async fn play(
     Ok(())
 }
 
-async fn act(
-    stage: Stage,
-    pbx: &Pbx,
-    sights: &mpsc::UnboundedSender<Sight>,
-) -> anyhow::Result<()> {
+async fn act(stage: Stage, pbx: &Pbx, sights: &mpsc::UnboundedSender<Sight>) -> anyhow::Result<()> {
     let narrator = |line: &str| {
         // Whoever shows it is gone only when the demo is over.
         let _ = sights.send(Sight::People(line.to_owned()));

@@ -46,12 +46,7 @@ enum Colour {
 
 impl Screen {
     pub(super) fn new(colours: bool) -> Self {
-        Self {
-            colours,
-            waiting: HashMap::new(),
-            early: HashMap::new(),
-            counts: Counts::default(),
-        }
+        Self { colours, waiting: HashMap::new(), early: HashMap::new(), counts: Counts::default() }
     }
 
     /// What was seen so far.
