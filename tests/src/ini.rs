@@ -30,7 +30,9 @@ impl Ini {
             pbx.client_id(),
             pbx.client_secret()
         );
-        let webhook = format!("\n[webhook]\nurl = {url}\nschedule = 50ms, 100ms, 200ms, 400ms, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s\n");
+        let webhook = format!(
+            "\n[webhook]\nurl = {url}\nschedule = 50ms, 100ms, 200ms, 400ms, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s\n"
+        );
         Self { folder, pbx, webhook, more: String::new() }
     }
 

@@ -19,8 +19,7 @@ async fn a_ringing_group_gives_the_golden_url_of_a_ringing() {
         .await
         .expect("the exchange starts");
     let receiver = Receiver::start().await.expect("the receiver starts");
-    let ini =
-        Ini::new(&pbx, &receiver.url()).section("did", &["420226201001 = PragueDID"]);
+    let ini = Ini::new(&pbx, &receiver.url()).section("did", &["420226201001 = PragueDID"]);
     let wall = ["--wall-clock", "2021-12-30T10:06:14+01:00"];
     let _hook = Callhook::start_with(&ini, &wall).await;
 
@@ -44,8 +43,7 @@ async fn an_answered_call_gives_the_golden_url_of_a_start() {
         .await
         .expect("the exchange starts");
     let receiver = Receiver::start().await.expect("the receiver starts");
-    let ini =
-        Ini::new(&pbx, &receiver.url()).section("did", &["420226201001 = PragueDID"]);
+    let ini = Ini::new(&pbx, &receiver.url()).section("did", &["420226201001 = PragueDID"]);
     let wall = ["--wall-clock", "2022-01-06T20:59:45+01:00"];
     let _hook = Callhook::start_with(&ini, &wall).await;
 

@@ -1,0 +1,120 @@
+//! `[plugin.NAME]`: a component, its limits and its own settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::{Fault, nearest};
+use super::secret::Secret;
+use super::section::Reader;
+use super::value;
+
+/// The default plugin.
+pub(super) const PLAIN_GET: &str = "plain-get";
+
+/// The plugins that are part of the program and need no file.
+pub const EMBEDDED_PLUGINS: &[&str] = &[PLAIN_GET];
+
+const DEADLINE: Duration = Duration::from_millis(250);
+const MEMORY: u64 = 64 << 20;
+
+/// A component and how it is run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginConfig {
+    /// Its name in `plugins`.
+    pub name: String,
+    /// Where its code is.
+    pub source: PluginSource,
+    /// What the plugin itself reads, in the order of the file.
+    pub settings: Vec<Setting>,
+    /// How long one call may take.
+    pub deadline: Duration,
+    /// How many bytes of memory one instance may have.
+    pub memory: u64,
+}
+
+/// Where the code of a plugin is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginSource {
+    /// Within the program, under the plugin's name.
+    Embedded,
+    /// In a file, which existed when the .ini was read.
+    File(PathBuf),
+}
+
+/// One setting of a plugin. What it means, only the plugin knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// As written.
+    pub key: String,
+    /// With its references filled in; never printed, as it may be a secret even if written
+    /// literally.
+    pub value: Secret,
+    /// Where it stands, for messages about it.
+    pub line: usize,
+    /// Some of it came from `${env:...}`, `${file:...}` or `${cred:...}`.
+    pub secret: bool,
+}
+
+/// Reads the section of the plugin called `name`.
+pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> {
+    const SECOND: Duration = Duration::from_secs(1);
+    let source = if EMBEDDED_PLUGINS.contains(&name) && reader.section.get("file").is_none() {
+        Some(PluginSource::Embedded)
+    } else {
+        reader.required("file", "the component's .wasm", value::file).map(PluginSource::File)
+    };
+    let deadline = value::duration(SECOND / 1000, SECOND * 60);
+    let deadline = reader.or("deadline", DEADLINE, deadline);
+    let memory = reader.or("memory", MEMORY, value::mebibytes(1, 4096));
+    let mut settings = Vec::new();
+    for entry in reader.free() {
+        let Some(value) = reader.value(entry) else { continue };
+        if sounds_secret(&entry.key) {
+            reader.warn_of_readable_secret(&entry.key);
+        }
+        settings.push(Setting {
+            key: entry.key.clone(),
+            value: Secret::new(value.text),
+            line: value.line,
+            secret: value.secret,
+        });
+    }
+    let name = name.to_owned();
+    Some(PluginConfig { name, source: source?, settings, deadline, memory })
+}
+
+/// Whether a key is named as secrets usually are. The host does not know a plugin's settings.
+fn sounds_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["secret", "token", "password", "key"].iter().any(|word| key.ends_with(word))
+}
+
+/// The name of a plugin in a chain must lead to one. `declared` are those with a section.
+pub(super) fn known(name: &str, declared: &[&str]) -> Result<String, Fault> {
+    let mut all = EMBEDDED_PLUGINS.iter().chain(declared);
+    if all.clone().any(|&plugin| plugin == name) {
+        return Ok(name.to_owned());
+    }
+    let nearest = nearest(name, all.by_ref().copied());
+    Err(Fault::UnknownPlugin { name: name.to_owned(), nearest })
+}
+
+/// Adds the embedded plugins that are named in a chain and need no section.
+pub(super) fn with_embedded<'a>(
+    mut plugins: Vec<PluginConfig>,
+    named: impl Iterator<Item = &'a String>,
+) -> Vec<PluginConfig> {
+    for name in named {
+        let embedded = EMBEDDED_PLUGINS.contains(&name.as_str());
+        if embedded && !plugins.iter().any(|plugin| plugin.name == *name) {
+            plugins.push(PluginConfig {
+                name: name.clone(),
+                source: PluginSource::Embedded,
+                settings: Vec::new(),
+                deadline: DEADLINE,
+                memory: MEMORY,
+            });
+        }
+    }
+    plugins
+}

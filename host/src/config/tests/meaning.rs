@@ -1,0 +1,219 @@
+//! What is typed means what the manual says.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{ENDING_IN_PBX, ENDING_IN_WEBHOOK, Fake, sound};
+use crate::config::{
+    Config, LogConfig, LogFormat, LogLevel, PbxSource, PluginConfig, PluginSource, Secret,
+    ServedEvent, Setting, Titles,
+};
+use crate::event::PartyKind;
+
+fn parse_at(path: &str, around: &Fake, text: &str) -> Config {
+    Config::parse(text, Path::new(path), around).unwrap().config
+}
+
+#[test]
+fn what_is_not_set_has_its_default() {
+    let config = sound(ENDING_IN_WEBHOOK);
+    let [pbx] = config.pbxs.as_slice() else { panic!("{:?}", config.pbxs) };
+    assert_eq!((pbx.name.as_str(), pbx.url.as_str()), ("pbx", "https://pbx.example.com/"));
+    assert_eq!((pbx.snapshot_every, pbx.settle), (Duration::from_secs(45), Duration::from_secs(2)));
+    assert_eq!((&pbx.ca_file, pbx.insecure, pbx.source), (&None, false, PbxSource::CallControl));
+    let [endpoint] = config.endpoints.as_slice() else { panic!("{:?}", config.endpoints) };
+    assert_eq!(endpoint.name, "webhook");
+    assert_eq!(endpoint.plugins, ["plain-get"]);
+    assert_eq!(endpoint.events, [ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End]);
+    assert_eq!((endpoint.timeout, endpoint.internal), (Duration::from_secs(15), false));
+    assert_eq!(endpoint.schedule.len(), 12, "thirteen attempts");
+    let plugin = config.plugin("plain-get").unwrap();
+    assert_eq!((&plugin.source, plugin.settings.len()), (&PluginSource::Embedded, 0));
+    assert_eq!((plugin.deadline, plugin.memory), (Duration::from_millis(250), 64 << 20));
+    assert_eq!(config.storage, PathBuf::from("callhook.db"));
+    assert_eq!(config.console, Some("127.0.0.1:8480".parse().unwrap()));
+    assert_eq!(config.log, LogConfig { level: LogLevel::Info, format: LogFormat::Text });
+    assert_eq!((config.directory, config.titles), (None, Titles::default()));
+}
+
+#[test]
+fn an_address_is_that_of_the_ini_with_its_query() {
+    let text = ENDING_IN_WEBHOOK.replace("crm.example.com/", "webhook.site/a?key=%20x&b");
+    assert_eq!(sound(&text).endpoints[0].url.as_str(), "https://webhook.site/a?key=%20x&b");
+}
+
+#[test]
+fn several_exchanges_and_endpoints_have_names() {
+    let text = "[pbx.brno]\nurl = https://b.example:5001\nclient_id = b\nclient_secret = s\n\
+                [pbx]\nurl = https://p.example\nclient_id = p\nclient_secret = s\n\
+                [webhook.crm]\nurl = https://c.example\n[webhook.log-2]\nurl = https://l.example\n";
+    let config = sound(text);
+    let names: Vec<&str> = config.pbxs.iter().map(|pbx| pbx.name.as_str()).collect();
+    assert_eq!(names, ["brno", "pbx"]);
+    let names: Vec<&str> = config.endpoints.iter().map(|hook| hook.name.as_str()).collect();
+    assert_eq!(names, ["crm", "log-2"]);
+}
+
+#[test]
+fn a_byte_order_mark_and_either_line_end_make_no_difference() {
+    let text = format!("{ENDING_IN_WEBHOOK}timeout = 5s\n[log]\nlevel = debug\n");
+    let expected = sound(&text);
+    assert_eq!(sound(&text.replace('\n', "\r\n")), expected);
+    assert_eq!(sound(&format!("\u{feff}{text}")), expected);
+    assert_eq!(sound(&format!("\u{feff}{}", text.replace('\n', "\r\n"))), expected);
+    assert_eq!(sound(text.trim_end()), expected, "no newline at the end");
+    assert_eq!(sound(&text.replace(" = ", "=")), expected, "no blanks");
+    assert_eq!(sound(&text.replace(" = ", "\t=   ").replace('\n', "  \n  ")), expected, "more");
+}
+
+#[test]
+fn comments_begin_at_the_start_of_a_line_or_behind_a_blank() {
+    let text = format!(
+        "; first\n# second\n{ENDING_IN_WEBHOOK}  ; third\ntimeout = 5s ; fourth\n\
+         user = 106\t# fifth\n[did] ; sixth\n1 = a;b#c\n2 = d #e\n"
+    );
+    let config = sound(&text);
+    assert_eq!(config.endpoints[0].timeout, Duration::from_secs(5));
+    assert_eq!(config.endpoints[0].filter.user.len(), 1);
+    let names: Vec<&str> = config.dids.values().map(String::as_str).collect();
+    assert_eq!(names, ["a;b#c", "d"]);
+}
+
+#[test]
+fn values_are_taken_as_written() {
+    let text = format!(
+        "{ENDING_IN_WEBHOOK}[did]\n1 = C:\\new\\table\\\n2 = \"quoted\" 'so'\n3 = a = b : c\n\
+         4 = \\x41 \\\\ %20\n5 = Dvořák 日本\n"
+    );
+    let names: Vec<String> = sound(&text).dids.into_values().collect();
+    assert_eq!(
+        names,
+        ["C:\\new\\table\\", "\"quoted\" 'so'", "a = b : c", "\\x41 \\\\ %20", "Dvořák 日本",]
+    );
+}
+
+#[test]
+fn references_are_filled_in_and_remembered_as_secret() {
+    let around = Fake::new()
+        .var("NAME", "env")
+        .var("NESTED", "${env:NAME} ; #")
+        .var("CREDENTIALS_DIRECTORY", "/run/credentials/callhook")
+        .file("/run/credentials/callhook/token", "cred\n")
+        .file("/etc/callhook/keys/key", "file\r\n")
+        .file("/abs", "abs")
+        .file("/etc/callhook/crm.wasm", "");
+    let text = format!(
+        "{ENDING_IN_WEBHOOK}plugins = crm\n[plugin.crm]\nmemory = 1MiB\ndeadline = 1s\n\
+         file = crm.wasm\na = <${{env:NAME}}|${{file:keys/key}}|${{cred:token}}>\n\
+         b = ${{env:NESTED}}\nc = $${{env:NAME}} $ {{}} $$\nd = ${{file:/abs}}$${{\ne =\n"
+    );
+    let config = parse_at("/etc/callhook/callhook.ini", &around, &text);
+    let setting = |key: &str, value: &str, line, secret| Setting {
+        key: key.to_owned(),
+        value: Secret::new(value),
+        line,
+        secret,
+    };
+    assert_eq!(
+        config.plugins,
+        [PluginConfig {
+            name: "crm".to_owned(),
+            source: PluginSource::File("/etc/callhook/crm.wasm".into()),
+            settings: vec![
+                setting("a", "<env|file|cred>", 12, true),
+                setting("b", "${env:NAME} ; #", 13, true),
+                setting("c", "${env:NAME} $ {} $$", 14, false),
+                setting("d", "abs${", 15, true),
+                setting("e", "", 16, false),
+            ],
+            deadline: Duration::from_secs(1),
+            memory: 1 << 20,
+        }]
+    );
+}
+
+#[test]
+fn a_secret_is_not_printed() {
+    let config = sound(ENDING_IN_PBX);
+    assert_eq!(config.pbxs[0].client_secret.expose(), "s3cret");
+    let printed = format!("{config:?} {config:#?}");
+    assert!(printed.contains("client_secret: ***"), "{printed}");
+    assert!(!printed.contains("s3cret"), "{printed}");
+}
+
+#[test]
+fn paths_start_at_the_folder_of_the_ini() {
+    let around = Fake::new().file("conf/users.csv", "").file("/ca.pem", "");
+    let text = format!(
+        "{ENDING_IN_WEBHOOK}ca_file = /ca.pem\n[storage]\npath = data/a.db\n\
+         [directory]\nfile = users.csv\n"
+    );
+    let config = parse_at("conf/callhook.ini", &around, &text);
+    assert_eq!(config.storage, PathBuf::from("conf/data/a.db"));
+    assert_eq!(config.directory, Some("conf/users.csv".into()));
+    assert_eq!(config.endpoints[0].ca_file, Some("/ca.pem".into()));
+}
+
+#[test]
+fn an_embedded_plugin_may_have_settings_or_be_replaced() {
+    let text = format!("{ENDING_IN_WEBHOOK}[plugin.plain-get]\nx = 1\ndeadline = 1s\n");
+    let plugin = sound(&text).plugins.remove(0);
+    assert_eq!((plugin.source, plugin.settings.len()), (PluginSource::Embedded, 1));
+    let around = Fake::new().file("mine.wasm", "");
+    let text = format!("{ENDING_IN_WEBHOOK}[plugin.plain-get]\nfile = mine.wasm\n");
+    let config = around.parse(&text).unwrap().config;
+    assert_eq!(config.plugins.len(), 1);
+    assert_eq!(config.plugins[0].source, PluginSource::File("mine.wasm".into()));
+}
+
+#[test]
+fn all_spellings_of_yes_and_no_are_understood() {
+    for (typed, meant) in [
+        ("yes", true),
+        ("true", true),
+        ("1", true),
+        ("Yes", true),
+        ("TRUE", true),
+        ("no", false),
+        ("false", false),
+        ("0", false),
+        ("No", false),
+    ] {
+        let config = sound(&format!("{ENDING_IN_WEBHOOK}internal = {typed}\n"));
+        assert_eq!(config.endpoints[0].internal, meant, "{typed}");
+    }
+}
+
+#[test]
+fn durations_and_sizes_have_units() {
+    for (typed, meant) in [("500ms", 500), ("5s", 5_000), ("2m", 120_000), ("1m 30s", 90_000)] {
+        let config = sound(&format!("{ENDING_IN_WEBHOOK}timeout = {typed}\n"));
+        assert_eq!(config.endpoints[0].timeout, Duration::from_millis(meant), "{typed}");
+    }
+    let config = sound(&format!("{ENDING_IN_WEBHOOK}schedule = 1h, 5d\n"));
+    assert_eq!(config.endpoints[0].schedule, [3_600, 432_000].map(Duration::from_secs));
+    for (typed, meant) in [("1024KiB", 1 << 20), ("64MiB", 64 << 20), ("2MB", 2_000_000)] {
+        let config = sound(&format!("{ENDING_IN_WEBHOOK}[plugin.plain-get]\nmemory = {typed}\n"));
+        assert_eq!(config.plugins[0].memory, meant, "{typed}");
+    }
+}
+
+#[test]
+fn numbers_are_named_as_the_ini_says() {
+    let text = format!(
+        "{ENDING_IN_WEBHOOK}[did]\n+420226201001 = Prague DID\n[dn]\n800 = queue\n801 = other\n\
+         106 = ext\n"
+    );
+    let config = sound(&text);
+    assert_eq!(config.dids.get("+420226201001").map(String::as_str), Some("Prague DID"));
+    assert_eq!(config.dns.get("106"), Some(&PartyKind::Extension));
+    assert_eq!(config.dns.get("800"), Some(&PartyKind::Queue));
+    assert_eq!(config.dns.get("801").map(PartyKind::user_type), Some("other"));
+}
+
+#[test]
+fn the_console_can_be_off() {
+    assert_eq!(sound(&format!("{ENDING_IN_WEBHOOK}[console]\nlisten = off\n")).console, None);
+    let elsewhere = sound(&format!("{ENDING_IN_WEBHOOK}[console]\nlisten = [::1]:0\n")).console;
+    assert_eq!(elsewhere, Some("[::1]:0".parse().unwrap()));
+}
