@@ -13,15 +13,21 @@
 //! channel or a function call. [`event`] is the vocabulary that all share; `app` is the one place
 //! that builds the stages.
 
+pub mod app;
 pub mod calls;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
 pub mod delivery;
+pub mod demo;
 pub mod event;
 pub mod metrics;
 pub mod outbox;
+mod pipeline;
 pub mod plugins;
 pub mod request;
 pub mod routes;
+mod shutdown;
 pub mod source;
+pub mod tls;

@@ -1,2 +1,7 @@
-//! stub
-fn main() {}
+//! The program `callhook`; see [`callhook::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    callhook::cli::main()
+}

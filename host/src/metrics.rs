@@ -43,6 +43,8 @@ pub struct Metrics {
     pub deliveries: Family<EndpointLabel, Counter>,
     /// Requests that wait to be sent.
     pub outbox_pending: Gauge,
+    /// Requests that a restart or a resync made again, and that were there already.
+    pub outbox_collapsed: Counter,
     /// 1 while the outbox can commit, 0 while it cannot.
     pub outbox_writable: Gauge,
 }
@@ -80,6 +82,7 @@ impl Metrics {
         r.register("plugin_failures", "Failed plugin calls", self.plugin_failures.clone());
         r.register("deliveries", "Attempts by endpoint and outcome", self.deliveries.clone());
         r.register("outbox_pending", "Requests that wait", self.outbox_pending.clone());
+        r.register("outbox_collapsed", "Requests made again", self.outbox_collapsed.clone());
         r.register("outbox_writable", "Whether commits succeed", self.outbox_writable.clone());
         let mut text = String::new();
         text::encode(&mut text, &registry)?;

@@ -1,1 +1,93 @@
-//! Which events go to which endpoints, and through which plugins.
+//! Which events go to which endpoints, and through which chain of plugins.
+//!
+//! For every endpoint that wants an event, a draft (`GET` to the endpoint's URL) goes through the
+//! endpoint's plugins in order; every request that one returns is the draft of the next. If one
+//! of them fails, the endpoint gets nothing for this event, and the failure is kept with it: half
+//! of what a mapping meant is worse than a dead letter that can be replayed.
+
+use std::sync::Arc;
+
+use crate::config::EndpointConfig;
+use crate::event::CallEvent;
+use crate::plugins::{Outcome, Plugin, PluginFailure};
+use crate::request::Request;
+
+/// An endpoint and the way to it.
+pub struct Route {
+    /// What goes there.
+    pub endpoint: EndpointConfig,
+    /// Its plugins, in order.
+    pub chain: Vec<Arc<Plugin>>,
+}
+
+/// What the endpoints get for one event.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The requests, endpoint by endpoint in order.
+    pub requests: Vec<Planned>,
+    /// The endpoints that get nothing because a plugin failed.
+    pub failures: Vec<Failed>,
+    /// An endpoint wanted the event, so it is worth keeping.
+    pub wanted: bool,
+}
+
+/// A request for an endpoint.
+#[derive(Debug)]
+pub struct Planned {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// Its place among the requests of this event to this endpoint, from 0.
+    pub index: u32,
+    /// What to send.
+    pub request: Request,
+}
+
+/// An endpoint that gets nothing, and why.
+#[derive(Debug)]
+pub struct Failed {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// What went wrong in which plugin.
+    pub failure: PluginFailure,
+}
+
+impl Route {
+    /// Sends drafts through the chain.
+    fn requests(&self, event: &CallEvent) -> Result<Vec<Request>, PluginFailure> {
+        let mut drafts = vec![Request::draft(self.endpoint.url.as_str())];
+        for plugin in &self.chain {
+            let mut made = Vec::new();
+            for draft in &drafts {
+                match plugin.transform(event, draft)? {
+                    Outcome::Send(requests) => made.extend(requests),
+                    Outcome::Skip(reason) => tracing::debug!(
+                        event = event.event_id,
+                        endpoint = self.endpoint.name,
+                        plugin = plugin.name(),
+                        reason,
+                        "Plugin skips the event."
+                    ),
+                }
+            }
+            drafts = made;
+        }
+        Ok(drafts)
+    }
+}
+
+/// What all endpoints get for `event`.
+pub fn plan(routes: &[Route], event: &CallEvent) -> Plan {
+    let mut plan = Plan::default();
+    for route in routes.iter().filter(|route| route.endpoint.wants(event)) {
+        plan.wanted = true;
+        match route.requests(event) {
+            Ok(requests) => plan.requests.extend((0..).zip(requests).map(|(index, request)| {
+                Planned { endpoint: route.endpoint.name.clone(), index, request }
+            })),
+            Err(failure) => {
+                plan.failures.push(Failed { endpoint: route.endpoint.name.clone(), failure });
+            }
+        }
+    }
+    plan
+}

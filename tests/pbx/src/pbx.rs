@@ -149,14 +149,16 @@ impl Pbx {
         self.wait("an open socket and a read list", ready).await
     }
 
-    /// Waits until the watcher has caught up: all frames are written, and every visible
-    /// participant that is still there was read in its present state.
+    /// Waits until the watcher has caught up: every visible participant that is still there was
+    /// read in its present state, and the watcher has taken all frames from its socket.
     pub async fn wait_until_caught_up(&self) -> Result<(), Waited> {
         let caught_up = |state: &State| {
             let drained = state.sockets.values().all(Socket::is_drained);
             drained && !state.sockets.is_empty() && state.unread.is_empty()
         };
-        self.wait("the watcher to catch up", caught_up).await
+        self.wait("the watcher to catch up", caught_up).await?;
+        self.shared.change(|state| state.sockets.values_mut().for_each(Socket::ping));
+        self.wait("the watcher to answer a ping", caught_up).await
     }
 
     /// Waits until the counters are as wished; `what` names the wish in the error.

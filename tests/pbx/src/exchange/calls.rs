@@ -162,7 +162,7 @@ impl Exchange {
     fn forward(&mut self, call: i64, to: &str, from: &str) {
         let origin = match self.plan.kind(from) {
             Kind::None => Origin::default(),
-            Kind::Extension => Origin { behalf: Some(from.to_owned()), ..Origin::router() },
+            Kind::Extension => self.forwarded_by(call, from),
             kind => Origin { by: Some((from.to_owned(), kind)), ..Origin::default() },
         };
         let old_waiting = self.with(call, |call| call.waiting);

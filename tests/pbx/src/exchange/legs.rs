@@ -46,6 +46,15 @@ impl Origin {
 }
 
 impl Exchange {
+    /// What a forward makes: on behalf of the extension, by the router if the call came from a
+    /// trunk (inferred).
+    pub(crate) fn forwarded_by(&self, call: i64, dn: &str) -> Origin {
+        let anchor = self.calls.get(&call).map(|call| self.face_of_leg(call.anchor));
+        let from_trunk = anchor.is_some_and(|face| face.kind == Some(Kind::Trunk));
+        let origin = if from_trunk { Origin::router() } else { Origin::default() };
+        Origin { behalf: Some(dn.to_owned()), ..origin }
+    }
+
     /// How the owner of an internal number looks.
     pub(crate) fn face_of(&self, dn: &str) -> Face {
         Face {

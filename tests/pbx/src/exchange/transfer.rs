@@ -59,7 +59,7 @@ impl Exchange {
         if !matches!(self.plan.kind(to), Kind::Extension | Kind::None) {
             return self.go_to(call, to);
         }
-        let origin = Origin { behalf: Some(dn.clone()), ..Origin::router() };
+        let origin = self.forwarded_by(call, &dn);
         let (gone, left): (Vec<i64>, Vec<i64>) =
             known.offers.iter().partition(|id| self.face_of_leg(**id).dn == dn);
         self.with(call, |call| call.offers = left);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
+use hyper::body::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -29,7 +30,10 @@ pub(crate) struct Socket {
     /// Frames that were given to the task.
     queued: u64,
     /// Frames that the task has written.
-    pub(crate) written: u64,
+    written: u64,
+    /// Pings that were sent and not answered yet. A pong tells that the client has read all
+    /// before it.
+    unanswered_pings: u64,
 }
 
 /// What the task of a socket is told.
@@ -37,6 +41,8 @@ pub(crate) struct Socket {
 pub(crate) enum Out {
     /// Send this text.
     Frame(String),
+    /// Ask whether the client is there.
+    Ping,
     /// Say goodbye with this code.
     Close(u16),
     /// Drop the connection without a word.
@@ -49,7 +55,7 @@ impl Socket {
     /// A socket and the end of the line that its task reads.
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Out>) {
         let (out, line) = mpsc::unbounded_channel();
-        (Self { out, sequence: 0, queued: 0, written: 0 }, line)
+        (Self { out, sequence: 0, queued: 0, written: 0, unanswered_pings: 0 }, line)
     }
 
     /// Sends an event.
@@ -76,9 +82,15 @@ impl Socket {
         }
     }
 
-    /// Whether all frames were written.
+    /// Asks whether the client has read everything up to here.
+    pub(crate) fn ping(&mut self) {
+        self.unanswered_pings += 1;
+        self.send(Out::Ping);
+    }
+
+    /// Whether all frames were written and all pings answered.
     pub(crate) fn is_drained(&self) -> bool {
-        self.written == self.queued
+        self.written == self.queued && self.unanswered_pings == 0
     }
 }
 
@@ -140,6 +152,11 @@ async fn converse(
                     }
                 });
             }
+            Out::Ping => {
+                if stream.send(Message::Ping(Bytes::new())).await.is_err() {
+                    return;
+                }
+            }
             Out::Close(code) => {
                 let frame = CloseFrame { code: code.into(), reason: "".into() };
                 // A client that is gone already needs no goodbye.
@@ -160,6 +177,11 @@ async fn converse(
 async fn hear(shared: &Arc<Shared>, id: u64, message: Message) {
     match message {
         Message::Ping(_) => shared.change(|state| state.counts.pings += 1),
+        Message::Pong(_) => shared.change(|state| {
+            if let Some(socket) = state.sockets.get_mut(&id) {
+                socket.unanswered_pings = socket.unanswered_pings.saturating_sub(1);
+            }
+        }),
         Message::Text(text) => answer(shared, id, &text).await,
         _ => {}
     }

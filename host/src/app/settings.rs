@@ -1,0 +1,120 @@
+//! From the settings as the .ini means them to what each stage wants to know.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::calls::{self, title::Titles};
+use crate::config::{Config, EndpointConfig, PbxConfig, PluginConfig, PluginSource as Source};
+use crate::delivery::EndpointSettings;
+use crate::plugins::{Directory, Plugin, PluginSource, PluginSpec, Runtime};
+use crate::routes::Route;
+use crate::source::callcontrol;
+
+/// What is wrong with the settings beyond the .ini itself, a line each.
+#[derive(Debug)]
+pub struct Faults(pub Vec<String>);
+
+/// The people of the company.
+pub(super) fn directory(config: &Config) -> Result<Directory, Faults> {
+    match &config.directory {
+        None => Ok(Directory::default()),
+        Some(path) => Directory::load(path).map_err(|error| Faults(vec![error.to_string()])),
+    }
+}
+
+/// What runs the plugins.
+pub(super) fn runtime() -> Result<Runtime, Faults> {
+    Runtime::new().map_err(|error| Faults(vec![format!("{error:#}")]))
+}
+
+/// All plugins that the settings name.
+pub(super) fn plugins(
+    config: &Config,
+    runtime: &Runtime,
+    directory: &Arc<Directory>,
+) -> Result<BTreeMap<String, Arc<Plugin>>, Faults> {
+    let mut loaded = BTreeMap::new();
+    let mut faults = Vec::new();
+    for plugin in &config.plugins {
+        match runtime.load(&spec(plugin), directory) {
+            Ok(ready) => {
+                tracing::info!(plugin = plugin.name, version = ready.version(), "Plugin loaded.");
+                loaded.insert(plugin.name.clone(), Arc::new(ready));
+            }
+            Err(error) => faults.push(error.to_string()),
+        }
+    }
+    if faults.is_empty() { Ok(loaded) } else { Err(Faults(faults)) }
+}
+
+fn spec(plugin: &PluginConfig) -> PluginSpec {
+    let source = match &plugin.source {
+        Source::Embedded => PluginSource::Embedded(plugin.name.clone()),
+        Source::File(path) => PluginSource::File(path.clone()),
+    };
+    let setting =
+        |setting: &crate::config::Setting| (setting.key.clone(), setting.value.expose().to_owned());
+    PluginSpec {
+        name: plugin.name.clone(),
+        source,
+        settings: plugin.settings.iter().map(setting).collect(),
+        deadline: plugin.deadline,
+        memory: plugin.memory,
+    }
+}
+
+/// The endpoints with their chains of plugins.
+pub(super) fn routes(config: &Config, plugins: &BTreeMap<String, Arc<Plugin>>) -> Vec<Route> {
+    let chain = |endpoint: &EndpointConfig| {
+        endpoint.plugins.iter().filter_map(|name| plugins.get(name).cloned()).collect()
+    };
+    let route =
+        |endpoint: &EndpointConfig| Route { endpoint: endpoint.clone(), chain: chain(endpoint) };
+    config.endpoints.iter().map(route).collect()
+}
+
+/// What the engine of this PBX wants to know.
+pub(super) fn engine(config: &Config, pbx: &PbxConfig) -> calls::Settings {
+    let own = &config.titles;
+    let usual = Titles::default();
+    let or = |own: &Option<String>, usual: String| own.clone().unwrap_or(usual);
+    calls::Settings {
+        pbx: pbx.name.clone(),
+        zone: pbx.timezone.clone(),
+        settle: pbx.settle,
+        dids: config.dids.clone(),
+        dns: config.dns.clone(),
+        titles: Titles {
+            incoming: or(&own.incoming, usual.incoming),
+            incoming_missed: or(&own.incoming_missed, usual.incoming_missed),
+            incoming_missed_queue: or(&own.incoming_missed_queue, usual.incoming_missed_queue),
+            outgoing: or(&own.outgoing, usual.outgoing),
+            outgoing_missed: or(&own.outgoing_missed, usual.outgoing_missed),
+            internal: or(&own.internal, usual.internal),
+            internal_missed: or(&own.internal_missed, usual.internal_missed),
+        },
+    }
+}
+
+/// What the watcher of this PBX wants to know.
+pub(super) fn watcher(pbx: &PbxConfig) -> callcontrol::Settings {
+    callcontrol::Settings {
+        url: pbx.url.clone(),
+        client_id: pbx.client_id.clone(),
+        client_secret: pbx.client_secret.clone(),
+        snapshot_every: pbx.snapshot_every,
+        ca_file: pbx.ca_file.clone(),
+        insecure: pbx.insecure,
+    }
+}
+
+/// What delivery to this endpoint wants to know.
+pub(super) fn delivery(endpoint: &EndpointConfig) -> EndpointSettings {
+    EndpointSettings {
+        name: endpoint.name.clone(),
+        timeout: endpoint.timeout,
+        schedule: endpoint.schedule.clone(),
+        ca_file: endpoint.ca_file.clone(),
+        insecure: endpoint.insecure,
+    }
+}

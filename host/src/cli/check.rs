@@ -1,0 +1,44 @@
+//! `callhook check`: looks for faults before they cost an event.
+
+use std::path::Path;
+
+use super::{ConfigArgument, Failure, log};
+use crate::app::{App, Probe};
+use crate::clock::Clock;
+
+/// Looking for faults.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Leave out whether the PBX and the endpoints can be reached.
+    #[arg(long)]
+    offline: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let path = &arguments.config.config;
+    let config = super::load(path)?;
+    log::start(&config.log);
+    println!("settings   ok: {}", path.display());
+    let app = App::build(config, Clock::system()).map_err(|faults| super::tell(path, &faults.0))?;
+    for (name, plugin) in app.plugins() {
+        println!("plugin     ok: {name} {}, {}", plugin.version(), plugin.summary());
+    }
+    if arguments.offline {
+        return Ok(());
+    }
+    let probes = super::runtime()?.block_on(app.probe());
+    report(path, &probes)
+}
+
+fn report(path: &Path, probes: &[Probe]) -> Result<(), Failure> {
+    let mut faults = Vec::new();
+    for probe in probes {
+        match &probe.found {
+            Ok(found) => println!("{:<10} ok: {}, {found}", probe.what, probe.name),
+            Err(fault) => faults.push(format!("{} {}: {fault}", probe.what, probe.name)),
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(super::tell(path, &faults)) }
+}

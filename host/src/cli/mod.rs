@@ -1,0 +1,107 @@
+//! The command line: what was typed, and the exit code that comes of it.
+
+mod check;
+mod demo;
+mod log;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Loaded};
+
+/// Turns calls on a 3CX phone system into webhooks, through WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(name = "callhook", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service in the foreground; logs go to stderr.
+    Run(run::Arguments),
+    /// Look for faults in the settings, the plugins and the ways to PBX and endpoints.
+    ///
+    /// Sends no event. Exit code 2 if there is a fault.
+    Check(check::Arguments),
+    /// Play calls on a simulated 3CX and show the webhooks that arrive; all on this machine.
+    Demo(demo::Arguments),
+}
+
+/// Where the settings are.
+#[derive(Debug, clap::Args)]
+struct ConfigArgument {
+    /// The settings.
+    #[arg(long, value_name = "FILE", default_value = "callhook.ini")]
+    config: PathBuf,
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something is wrong with the settings; it has been told already. Exit code 2.
+    Settings,
+    /// Something went wrong while running. Exit code 1.
+    Running(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Running(error)
+    }
+}
+
+/// Parses the arguments, does what they say, and gives the exit code: 0 done, 1 failed while
+/// running, 2 settings or usage.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Settings) => ExitCode::from(2),
+        Err(Failure::Running(error)) => {
+            eprintln!("callhook: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the settings; tells all that is wrong with them.
+fn load(path: &Path) -> Result<Config, Failure> {
+    match Config::load(path) {
+        Ok(Loaded { config, warnings }) => {
+            for warning in warnings {
+                eprintln!("warning: {warning}");
+            }
+            Ok(config)
+        }
+        Err(errors) => Err(tell(path, &errors.iter().map(ToString::to_string).collect::<Vec<_>>())),
+    }
+}
+
+/// Tells what is wrong with the settings, and that nothing came of them.
+fn tell(path: &Path, faults: &[String]) -> Failure {
+    for fault in faults {
+        eprintln!("error: {fault}");
+    }
+    let count = faults.len();
+    let errors = if count == 1 { "error" } else { "errors" };
+    eprintln!("callhook: {count} {errors} in {} or what it names", path.display());
+    Failure::Settings
+}
+
+/// The runtime that all commands share.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    use anyhow::Context as _;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("while starting the runtime")
+}

@@ -1,0 +1,127 @@
+//! Why an attempt failed, and what that says about the next one.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper_util::client::legacy;
+
+/// Why an attempt to send a request failed.
+///
+/// No text in it holds a URL's query: those hold phone numbers, and failures are logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendFailure {
+    /// The request cannot be put into HTTP.
+    Unsendable(String),
+    /// The host's name has no address.
+    Resolve(String),
+    /// There is no connection to the host.
+    Connect(String),
+    /// The host is not trusted, or does not speak TLS as it should.
+    Tls(String),
+    /// The exchange took longer than this. The request may have been received.
+    Timeout(Duration),
+    /// The connection broke, or the reply is not HTTP. The request may have been received.
+    Broken(String),
+    /// The reply says that it is at another address. It is not followed there.
+    Redirect {
+        /// The reply's status.
+        status: StatusCode,
+        /// Where to, without the query.
+        location: Option<String>,
+    },
+    /// The reply's status is neither a success nor a redirect.
+    Status(StatusCode),
+}
+
+/// How long a failure is worth trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As long as the endpoint's schedule lasts.
+    Schedule,
+    /// Up to so many attempts.
+    Attempts(u32),
+}
+
+impl SendFailure {
+    /// Why there was no reply.
+    pub(super) fn of(error: &legacy::Error) -> Self {
+        let text = chain(error.source().unwrap_or(error));
+        if has_cause::<rustls::Error>(error) {
+            Self::Tls(text)
+        } else if !error.is_connect() {
+            Self::Broken(text)
+        } else if text.starts_with("dns error") {
+            Self::Resolve(text)
+        } else {
+            Self::Connect(text)
+        }
+    }
+
+    /// How long it is worth trying again.
+    pub(super) fn patience(&self) -> Patience {
+        match self {
+            Self::Unsendable(_) | Self::Redirect { .. } | Self::Status(StatusCode::GONE) => {
+                Patience::Attempts(1)
+            }
+            Self::Status(
+                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS,
+            ) => Patience::Schedule,
+            Self::Status(status) if !status.is_server_error() => Patience::Attempts(3),
+            _ => Patience::Schedule,
+        }
+    }
+}
+
+impl fmt::Display for SendFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsendable(why) => write!(f, "the request cannot be sent: {why}"),
+            Self::Resolve(why) => write!(f, "the host's name cannot be resolved: {why}"),
+            Self::Connect(why) => write!(f, "no connection: {why}"),
+            Self::Tls(why) => write!(f, "no secure connection: {why}"),
+            Self::Timeout(after) => write!(f, "no complete reply within {after:?}"),
+            Self::Broken(why) => write!(f, "the exchange broke off: {why}"),
+            Self::Redirect { status, location: Some(location) } => {
+                write!(f, "the answer was {status} to {location}; set the URL to where it belongs")
+            }
+            Self::Redirect { status, location: None } => {
+                write!(f, "the answer was {status}, which is not followed")
+            }
+            Self::Status(StatusCode::GONE) => write!(f, "the answer was 410: the address is gone"),
+            Self::Status(status) => write!(f, "the answer was {status}"),
+        }
+    }
+}
+
+impl Error for SendFailure {}
+
+/// The error and its causes in one line.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Whether an `E` is among the error and its causes.
+fn has_cause<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<E>() {
+            return true;
+        }
+        // An I/O error stands in for what it wraps: its source is the source of that.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    false
+}

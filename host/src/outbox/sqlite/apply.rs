@@ -1,0 +1,253 @@
+//! Operations as statements, within a transaction that the writer opened.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::queue::{Operation, Settlement, Work};
+use crate::outbox::{Attempt, Commit, FailedTransform, NewRequest, StoredEvent};
+
+/// So many attempts at a request are kept with their replies: the last ones.
+const ATTEMPTS_KEPT: i64 = 5;
+
+/// What a transaction changes outside the file, once it is committed.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// By how much the number of waiting requests grows.
+    pub(super) pending: i64,
+    /// Requests that were there already.
+    pub(super) collapsed: u64,
+    /// Requests that are no longer claimed.
+    pub(super) settled: Vec<String>,
+    /// Endpoints for which a claim may now find something else.
+    pub(super) changed: BTreeSet<String>,
+}
+
+/// Carries out `operation` and notes in `effects` what follows from it.
+pub(super) fn apply(
+    connection: &Connection,
+    operation: &Operation,
+    effects: &mut Effects,
+) -> rusqlite::Result<()> {
+    match &operation.work {
+        Work::Append(commit) => append(connection, commit, operation.at, effects),
+        Work::Settle { id, settlement, attempt } => {
+            settle(connection, id, settlement, attempt, operation.at, effects)
+        }
+    }
+}
+
+fn append(
+    connection: &Connection,
+    commit: &Commit,
+    now: i64,
+    effects: &mut Effects,
+) -> rusqlite::Result<()> {
+    for (key, state) in &commit.calls {
+        store_call(connection, &commit.pbx, key, state.as_deref())?;
+    }
+    for event in &commit.events {
+        store_event(connection, event, now)?;
+    }
+    for request in &commit.requests {
+        if store_request(connection, request, now)? {
+            effects.pending += 1;
+            effects.changed.insert(request.endpoint.clone());
+        } else {
+            effects.collapsed += 1;
+        }
+    }
+    for failure in &commit.failures {
+        store_failure(connection, failure, now)?;
+    }
+    Ok(())
+}
+
+fn store_call(
+    connection: &Connection,
+    pbx: &str,
+    key: &str,
+    state: Option<&[u8]>,
+) -> rusqlite::Result<()> {
+    match state {
+        Some(state) => connection
+            .prepare_cached(
+                "INSERT INTO calls (pbx, key, state) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET state = excluded.state",
+            )?
+            .execute(params![pbx, key, state])?,
+        None => connection
+            .prepare_cached("DELETE FROM calls WHERE pbx = ?1 AND key = ?2")?
+            .execute(params![pbx, key])?,
+    };
+    Ok(())
+}
+
+fn store_event(connection: &Connection, event: &StoredEvent, now: i64) -> rusqlite::Result<()> {
+    let StoredEvent { event_id, pbx, chain, kind, json } = event;
+    connection
+        .prepare_cached(
+            "INSERT INTO events (event_id, pbx, chain, kind, json, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![event_id, pbx, chain, kind, json, now])?;
+    Ok(())
+}
+
+/// `false` if the request was there already.
+fn store_request(connection: &Connection, new: &NewRequest, now: i64) -> rusqlite::Result<bool> {
+    let NewRequest { event_id, endpoint, index: _, lane, sequence, request } = new;
+    let headers = serde_json::to_string(&request.headers)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let due = now.saturating_add(i64::from(request.delay_ms));
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO requests (id, event_id, endpoint, lane, sequence, created, due, due_set,
+                method, url, headers, body, tag, plugin_state, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?8, ?9, ?10, ?11, ?12, ?13,
+                CASE WHEN EXISTS (SELECT 1 FROM requests WHERE endpoint = ?3 AND lane = ?4
+                    AND state IN ('waiting', 'behind')) THEN 'behind' ELSE 'waiting' END)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            new.id(),
+            event_id,
+            endpoint,
+            lane,
+            sequence,
+            now,
+            due,
+            request.method,
+            request.url,
+            headers,
+            request.body,
+            request.tag,
+            request.state,
+        ])?;
+    Ok(inserted == 1)
+}
+
+fn store_failure(
+    connection: &Connection,
+    failure: &FailedTransform,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let FailedTransform { event_id, endpoint, plugin, kind, message } = failure;
+    connection
+        .prepare_cached(
+            "INSERT INTO failed_transforms (event_id, endpoint, plugin, kind, message, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![event_id, endpoint, plugin, kind, message, now])?;
+    Ok(())
+}
+
+/// The place of a request in the file.
+struct Place {
+    seq: i64,
+    endpoint: String,
+    lane: String,
+    attempts: i64,
+}
+
+fn settle(
+    connection: &Connection,
+    id: &str,
+    settlement: &Settlement,
+    attempt: &Attempt,
+    now: i64,
+    effects: &mut Effects,
+) -> rusqlite::Result<()> {
+    effects.settled.push(id.to_owned());
+    let place = match settlement {
+        Settlement::Delivered => finish(connection, id, "delivered", None, now)?,
+        Settlement::Dead(reason) => finish(connection, id, "dead", Some(reason), now)?,
+        Settlement::Later(wait) => put_off(connection, id, *wait, now)?,
+    };
+    // Otherwise somebody else has settled it meanwhile.
+    let Some(place) = place else { return Ok(()) };
+    store_attempt(connection, &place, attempt)?;
+    if !matches!(settlement, Settlement::Later(_)) {
+        effects.pending -= 1;
+        give_turn(connection, &place)?;
+    }
+    effects.changed.insert(place.endpoint);
+    Ok(())
+}
+
+fn finish(
+    connection: &Connection,
+    id: &str,
+    state: &str,
+    reason: Option<&str>,
+    now: i64,
+) -> rusqlite::Result<Option<Place>> {
+    connection
+        .prepare_cached(
+            "UPDATE requests SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + 1
+             WHERE id = ?1 AND state = 'waiting' RETURNING seq, endpoint, lane, attempts",
+        )?
+        .query_row(params![id, state, reason, now], place)
+        .optional()
+}
+
+fn put_off(
+    connection: &Connection,
+    id: &str,
+    wait: Duration,
+    now: i64,
+) -> rusqlite::Result<Option<Place>> {
+    let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + 1
+             WHERE id = ?1 AND state = 'waiting' RETURNING seq, endpoint, lane, attempts",
+        )?
+        .query_row(params![id, now.saturating_add(wait), now], place)
+        .optional()
+}
+
+fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place { seq: row.get(0)?, endpoint: row.get(1)?, lane: row.get(2)?, attempts: row.get(3)? })
+}
+
+fn store_attempt(connection: &Connection, place: &Place, done: &Attempt) -> rusqlite::Result<()> {
+    let Attempt { at, took, status, error, reply, truncated } = done;
+    let took = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "INSERT INTO attempts
+                (request, number, at, took_ms, status, error, reply, truncated)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            place.seq,
+            place.attempts,
+            at.as_millisecond(),
+            took,
+            status,
+            error,
+            reply,
+            truncated,
+        ])?;
+    if place.attempts > ATTEMPTS_KEPT {
+        connection
+            .prepare_cached("DELETE FROM attempts WHERE request = ?1 AND number <= ?2")?
+            .execute(params![place.seq, place.attempts - ATTEMPTS_KEPT])?;
+    }
+    Ok(())
+}
+
+/// Lets the oldest request of the lane that is left have its turn.
+fn give_turn(connection: &Connection, place: &Place) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE requests SET state = 'waiting' WHERE seq = (
+                SELECT seq FROM requests
+                WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')
+                ORDER BY seq LIMIT 1)",
+        )?
+        .execute(params![place.endpoint, place.lane])?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What waits for the writer.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::hold;
+use crate::outbox::{Attempt, Commit};
+
+/// So many operations wait at most before appending blocks.
+const ROOM: usize = 1_024;
+
+/// So many operations share a transaction at most: more make it no cheaper per row, but keep the
+/// first of them waiting.
+const BATCH: usize = 1_024;
+
+/// One unit of work for the writer.
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub(super) work: Work,
+    /// When it was asked for, on the timeline; a wait begins here and not when the disk is ready.
+    pub(super) at: i64,
+    /// Told when it is on disk; dropped if it never will be.
+    pub(super) done: oneshot::Sender<()>,
+}
+
+/// What the writer can do.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Store a commit.
+    Append(Commit),
+    /// Store what became of a claimed request.
+    Settle {
+        /// The request.
+        id: String,
+        settlement: Settlement,
+        attempt: Attempt,
+    },
+}
+
+/// What became of a claimed request.
+#[derive(Debug)]
+pub(super) enum Settlement {
+    Delivered,
+    Later(Duration),
+    Dead(String),
+}
+
+/// A first-in first-out queue between any number of callers and the one writer.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// Signals callers that there may be room, or that the queue is closed.
+    room: Condvar,
+    /// Signals the writer that there is work, or that the queue is closed.
+    work: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Operation>,
+    closed: bool,
+}
+
+impl Queue {
+    /// Adds `operation`, after waiting for room. If the queue is closed, drops it.
+    pub(super) fn push_when_room(&self, operation: Operation) {
+        let full = |state: &mut State| state.waiting.len() >= ROOM && !state.closed;
+        let mut state =
+            self.room.wait_while(hold(&self.state), full).unwrap_or_else(PoisonError::into_inner);
+        if !state.closed {
+            state.waiting.push_back(operation);
+            self.work.notify_one();
+        }
+    }
+
+    /// Adds `operation` even if there is no room. If the queue is closed, drops it.
+    pub(super) fn push(&self, operation: Operation) {
+        let mut state = hold(&self.state);
+        if !state.closed {
+            state.waiting.push_back(operation);
+            self.work.notify_one();
+        }
+    }
+
+    /// Waits for work and moves what there is, up to the size of a batch, into `batch`. `false`
+    /// if the queue is closed and nothing is left.
+    pub(super) fn take(&self, batch: &mut Vec<Operation>) -> bool {
+        let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
+        let mut state =
+            self.work.wait_while(hold(&self.state), idle).unwrap_or_else(PoisonError::into_inner);
+        let count = state.waiting.len().min(BATCH);
+        batch.extend(state.waiting.drain(..count));
+        self.room.notify_all();
+        !batch.is_empty()
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        hold(&self.state).waiting.is_empty()
+    }
+
+    /// Waits for `time`, or until the queue is closed; says whether it is.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        let open = |state: &mut State| !state.closed;
+        let (state, _) = self
+            .work
+            .wait_timeout_while(hold(&self.state), time, open)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.closed
+    }
+
+    /// Takes nothing new; what is in it can still be taken.
+    pub(super) fn close(&self) {
+        hold(&self.state).closed = true;
+        self.room.notify_all();
+        self.work.notify_all();
+    }
+}

@@ -1,0 +1,140 @@
+//! The tables and their versions.
+//!
+//! No table refers to another by a foreign key and none has a check: nothing in the data may make
+//! a transaction fail, because a transaction that fails is tried until it succeeds.
+
+use anyhow::ensure;
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::file::explain;
+
+/// Marks the file as an outbox ("call").
+const APPLICATION: i64 = 0x6361_6c6c;
+
+/// What leads from each version to the next; the first from an empty file. Never change one that
+/// was released.
+const MIGRATIONS: [&str; 1] = [VERSION_1];
+
+const VERSION_1: &str = "
+-- The engine's state by call.
+CREATE TABLE calls (
+    pbx TEXT NOT NULL,
+    key TEXT NOT NULL,
+    state BLOB NOT NULL,
+    PRIMARY KEY (pbx, key)
+) STRICT;
+
+-- What happened, as JSON.
+CREATE TABLE events (
+    event_id TEXT NOT NULL PRIMARY KEY,
+    pbx TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    json TEXT NOT NULL,
+    created INTEGER NOT NULL
+) STRICT;
+
+-- What is to be sent. States: 'behind' an earlier one of its endpoint and lane, 'waiting' for its
+-- time with its turn come, 'delivered', 'dead' for the reason given.
+CREATE TABLE requests (
+    seq INTEGER NOT NULL PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    event_id TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    created INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    due_set INTEGER NOT NULL,
+    finished INTEGER,
+    method TEXT NOT NULL,
+    url TEXT NOT NULL,
+    headers TEXT NOT NULL,
+    body BLOB NOT NULL,
+    tag TEXT,
+    plugin_state BLOB NOT NULL
+) STRICT;
+CREATE INDEX requests_due ON requests (endpoint, due) WHERE state = 'waiting';
+-- The last two columns are there so that counting at the start reads nothing else.
+CREATE INDEX requests_lane ON requests (endpoint, lane, seq, due_set, state)
+    WHERE state IN ('waiting', 'behind');
+
+-- The last attempts at each request.
+CREATE TABLE attempts (
+    request INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    took_ms INTEGER NOT NULL,
+    status INTEGER,
+    error TEXT,
+    reply BLOB NOT NULL,
+    truncated INTEGER NOT NULL,
+    PRIMARY KEY (request, number)
+) STRICT;
+
+-- Events of which a plugin could not make requests.
+CREATE TABLE failed_transforms (
+    event_id TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    message TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (event_id, endpoint)
+) STRICT;
+";
+
+/// Brings the file up to the version that this service writes.
+pub(super) fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
+    let version = number(connection, "PRAGMA user_version").map_err(explain)?;
+    let application = number(connection, "PRAGMA application_id").map_err(explain)?;
+    let tables = number(connection, "SELECT count(*) FROM sqlite_schema").map_err(explain)?;
+    let empty = version == 0 && application == 0 && tables == 0;
+    ensure!(
+        empty || application == APPLICATION,
+        "the file is a database, but no outbox; set another path"
+    );
+    let newest = MIGRATIONS.len();
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    ensure!(
+        version <= newest,
+        "a newer service wrote it (its schema is {version}, this one knows up to {newest}); \
+         install that version or a newer one"
+    );
+    for (reached, sql) in (1_i64..).zip(MIGRATIONS).skip(version) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", reached)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Makes what earlier runs left fit for this one, which begins at `now`, and counts the requests
+/// that wait.
+pub(super) fn take_over(connection: &Connection, now: i64) -> anyhow::Result<i64> {
+    let (pending, newest): (i64, i64) =
+        connection.query_row(PENDING, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(explain)?;
+    if newest > now {
+        // The clock was set back since. What had to wait an hour waits an hour from now.
+        let requests = connection.execute(REBASE, params![now])?;
+        tracing::warn!(requests, "The clock went back since the last run.");
+    }
+    Ok(pending)
+}
+
+/// Both answers come out of one index.
+pub(super) const PENDING: &str = "
+SELECT count(*), coalesce(max(due_set), 0) FROM requests WHERE state IN ('waiting', 'behind')";
+
+const REBASE: &str = "
+UPDATE requests SET due = ?1 + due - due_set, due_set = ?1
+WHERE state IN ('waiting', 'behind') AND due_set > ?1";
+
+fn number(connection: &Connection, sql: &str) -> rusqlite::Result<i64> {
+    connection.query_row(sql, [], |row| row.get(0))
+}

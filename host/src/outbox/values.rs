@@ -1,0 +1,160 @@
+//! What goes into the outbox and what comes out of it.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::event::CallEvent;
+use crate::request::Request;
+
+/// What stays readable in an id; a `.` does not, because a `webhook-id` may not contain one.
+const ID_ESCAPES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+
+/// What follows from one notice of the PBX: durable together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// The PBX that `calls` belong to.
+    pub pbx: String,
+    /// The engine's state by call; `None` forgets the call.
+    pub calls: Vec<(String, Option<Vec<u8>>)>,
+    /// What happened.
+    pub events: Vec<StoredEvent>,
+    /// What is to be sent, in order.
+    pub requests: Vec<NewRequest>,
+    /// Events of which a plugin could not make requests.
+    pub failures: Vec<FailedTransform>,
+}
+
+/// An event as it is kept, so that it can be replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Unique.
+    pub event_id: String,
+    /// The name of the PBX.
+    pub pbx: String,
+    /// The chain of calls.
+    pub chain: String,
+    /// The kind's name as the .ini writes it.
+    pub kind: String,
+    /// The whole event.
+    pub json: String,
+}
+
+/// A request to be sent to an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRequest {
+    /// The event that it was made of.
+    pub event_id: String,
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// Its place among the requests of this event to this endpoint, from 0.
+    pub index: u32,
+    /// Requests to one endpoint with the same lane are sent one after another.
+    pub lane: String,
+    /// The place of the event in its chain of calls.
+    pub sequence: u32,
+    /// What to send; its `delay_ms` puts off the first attempt.
+    pub request: Request,
+}
+
+/// An event of which a plugin could not make requests for an endpoint: a dead letter without a
+/// request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedTransform {
+    /// The event.
+    pub event_id: String,
+    /// The endpoint that gets nothing for it.
+    pub endpoint: String,
+    /// The plugin that failed.
+    pub plugin: String,
+    /// The kind of failure.
+    pub kind: String,
+    /// What the plugin, or the host about the plugin, said.
+    pub message: String,
+}
+
+/// What a claim found.
+#[derive(Debug)]
+pub struct Claims {
+    /// The claimed requests, the longest due first.
+    pub requests: Vec<Claimed>,
+    /// When the next one comes due, if nothing changes before.
+    pub next_in: Option<Duration>,
+}
+
+/// A request whose time has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The request's id: the same for every attempt.
+    pub id: String,
+    /// The event that it was made of.
+    pub event_id: String,
+    /// The lane within the endpoint.
+    pub lane: String,
+    /// The place of the event in its chain of calls.
+    pub sequence: u32,
+    /// How often it was tried so far.
+    pub attempts: u32,
+    /// What to send.
+    pub request: Request,
+}
+
+/// One attempt to send a request, for the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it began.
+    pub at: jiff::Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// The reply's status, if there was a reply.
+    pub status: Option<u16>,
+    /// Why it failed, unless it succeeded.
+    pub error: Option<String>,
+    /// The beginning of the reply's body.
+    pub reply: Vec<u8>,
+    /// The reply was longer than `reply`.
+    pub truncated: bool,
+}
+
+impl StoredEvent {
+    /// `event` as it is kept.
+    pub fn new(event: &CallEvent) -> anyhow::Result<Self> {
+        let json = serde_json::to_string(event)
+            .with_context(|| format!("while writing the event {} as JSON", event.event_id))?;
+        Ok(Self {
+            event_id: event.event_id.clone(),
+            pbx: event.pbx.clone(),
+            chain: event.id.chain.to_string(),
+            kind: event.kind.name().to_owned(),
+            json,
+        })
+    }
+}
+
+impl NewRequest {
+    /// The request's id, which follows from what it was made of.
+    pub fn id(&self) -> String {
+        request_id(&self.event_id, &self.endpoint, self.index)
+    }
+}
+
+/// The id of the request number `index` (from 0) that the event became for the endpoint, e.g.
+/// `pbx-210701165649_698-3:crm:0`. Fit for the header `webhook-id`, whatever the names contain.
+pub fn request_id(event_id: &str, endpoint: &str, index: u32) -> String {
+    let event = utf8_percent_encode(event_id, ID_ESCAPES);
+    let endpoint = utf8_percent_encode(endpoint, ID_ESCAPES);
+    format!("{event}:{endpoint}:{index}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_readable_unique_and_fit_for_a_header() {
+        assert_eq!(request_id("pbx-2107_698-3", "crm", 0), "pbx-2107_698-3:crm:0");
+        assert_eq!(request_id("a.b", "č:0", 1), "a%2Eb:%C4%8D%3A0:1");
+        assert_ne!(request_id("a", "b:1", 0), request_id("a:b", "1", 0));
+    }
+}

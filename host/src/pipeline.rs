@@ -1,0 +1,166 @@
+//! The thread on which notices become requests.
+//!
+//! One plain thread runs the engines and the plugins: both are quick and synchronous, and two
+//! threads that instantiate components only slow each other down. What follows from one notice is
+//! one commit. When the outbox cannot keep up, appending blocks, the channel of notices fills,
+//! and the sources coalesce what they read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::calls::{Engine, Step};
+use crate::clock::Clock;
+use crate::event::{CallEvent, Party};
+use crate::metrics::Metrics;
+use crate::outbox::{Commit, FailedTransform, NewRequest, Outbox, StoredEvent};
+use crate::plugins::Directory;
+use crate::routes::{self, Plan, Route};
+use crate::source::notice::{Notice, Seen};
+
+/// Without anything due, the thread looks again this often.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// Sees every event that leaves.
+pub type Observer = Box<dyn Fn(&CallEvent) + Send + Sync>;
+
+/// A notice, and which PBX it is of: its place in [`Pipeline::exchanges`].
+pub(crate) type Watched = (usize, Notice);
+
+/// One PBX and what is known of its calls.
+pub(crate) struct Exchange {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its calls.
+    pub(crate) engine: Engine,
+    /// Whether it is being watched, for whoever asks about health.
+    pub(crate) watched: Arc<AtomicBool>,
+}
+
+/// Everything between the sources and the outbox.
+pub(crate) struct Pipeline {
+    pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    /// Sees every event that leaves, after it is queued for the disk.
+    pub(crate) observer: Option<Observer>,
+}
+
+impl Pipeline {
+    /// Works until the channel is closed and empty. Call it on a plain thread.
+    pub(crate) fn run(mut self, mut notices: mpsc::Receiver<Watched>, runtime: &Handle) {
+        loop {
+            let wait = self.until_next_tick();
+            match runtime.block_on(async { timeout(wait, notices.recv()).await }) {
+                Ok(Some((exchange, notice))) => self.take(exchange, &notice),
+                Ok(None) => return,
+                Err(_) => self.tick(),
+            }
+        }
+    }
+
+    fn until_next_tick(&self) -> Duration {
+        let now = self.clock.now().mono;
+        let next = self.exchanges.iter().filter_map(|exchange| exchange.engine.next_tick()).min();
+        next.map_or(IDLE, |due| due.saturating_sub(now)).min(IDLE)
+    }
+
+    fn tick(&mut self) {
+        for exchange in 0..self.exchanges.len() {
+            let notice = Notice { at: self.clock.now(), what: Seen::Tick };
+            self.take(exchange, &notice);
+        }
+    }
+
+    fn take(&mut self, exchange: usize, notice: &Notice) {
+        let Some(exchange) = self.exchanges.get_mut(exchange) else { return };
+        match notice.what {
+            Seen::Snapshot(_) => exchange.watched.store(true, Ordering::Release),
+            Seen::Lost => exchange.watched.store(false, Ordering::Release),
+            _ => {}
+        }
+        let mut step = exchange.engine.apply(notice);
+        if step.events.is_empty() && step.state.is_empty() {
+            return;
+        }
+        for event in &mut step.events {
+            introduce(&mut event.user, &self.directory);
+        }
+        let commit = commit(exchange.name.clone(), &step, &self.routes, &self.metrics);
+        // Durable in the order of appending; nobody waits for it here.
+        drop(self.outbox.append(commit));
+        for event in &step.events {
+            self.metrics.event(event.kind.name());
+            if let Some(observer) = &self.observer {
+                observer(event);
+            }
+        }
+    }
+}
+
+/// Adds what the directory knows of a party, where the PBX told nothing.
+fn introduce(party: &mut Party, directory: &Directory) {
+    if let Some(person) = directory.find(&party.number) {
+        party.name = party.name.take().or_else(|| person.name.clone());
+        party.email = party.email.take().or_else(|| person.email.clone());
+    }
+}
+
+/// Everything that follows from one step of the engine.
+fn commit(pbx: String, step: &Step, routes: &[Route], metrics: &Metrics) -> Commit {
+    let mut commit = Commit { pbx, calls: step.state.clone(), ..Commit::default() };
+    for event in &step.events {
+        tracing::debug!(
+            event = event.event_id,
+            id = %event.id,
+            kind = event.kind.name(),
+            user = event.user.number,
+            resynced = event.resynced,
+            "Call event."
+        );
+        let plan = routes::plan(routes, event);
+        if plan.wanted {
+            add(&mut commit, event, plan, metrics);
+        }
+    }
+    commit
+}
+
+fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
+    match StoredEvent::new(event) {
+        Ok(stored) => commit.events.push(stored),
+        Err(error) => tracing::error!(event = event.event_id, "Cannot keep the event: {error:#}."),
+    }
+    commit.requests.extend(plan.requests.into_iter().map(|planned| NewRequest {
+        event_id: event.event_id.clone(),
+        endpoint: planned.endpoint,
+        index: planned.index,
+        lane: format!("{}/{}", event.pbx, event.id.chain),
+        sequence: event.sequence,
+        request: planned.request,
+    }));
+    for failed in plan.failures {
+        let failure = failed.failure;
+        metrics.plugin_failure(failure.kind.name());
+        tracing::error!(
+            event = event.event_id,
+            endpoint = failed.endpoint,
+            stderr = failure.stderr,
+            "Plugin failed, the event is kept as a dead letter: {failure}."
+        );
+        commit.failures.push(FailedTransform {
+            event_id: event.event_id.clone(),
+            endpoint: failed.endpoint,
+            plugin: failure.plugin.clone(),
+            kind: failure.kind.name().to_owned(),
+            message: failure.to_string(),
+        });
+    }
+}

@@ -1,0 +1,204 @@
+//! One call of a plugin: a fresh instance, the call, and what became of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::Store;
+
+use super::bindings::{World, WorldPre, transform, types};
+use super::failure::{PluginFailure, own_words};
+use super::gate::Gate;
+use super::library::Description;
+use super::output;
+use super::redact::one_line;
+use super::settings::SettingDoc;
+use super::store::{self, Environment, State};
+use crate::event::CallEvent;
+use crate::request::Request;
+
+/// Bytes that are kept of the reason for which an event is skipped.
+const MAX_REASON: usize = 1_024;
+
+/// A component that is compiled and linked, with all that a call of it needs.
+#[derive(Clone)]
+pub(super) struct Callable {
+    pre: WorldPre<State>,
+    gate: Arc<Gate>,
+    environment: Arc<Environment>,
+    /// For failures; empty until the plugin has told.
+    version: String,
+}
+
+/// A plugin that can be called, from any thread.
+///
+/// Calls do not share anything: whatever one of them does, the next one finds the plugin as it
+/// was loaded.
+pub struct Plugin {
+    callable: Callable,
+    description: Description,
+}
+
+/// What becomes of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Send these, in this order. Checked: every one of them can be sent. Never empty.
+    Send(Vec<Request>),
+    /// Nothing is to be sent, for this reason.
+    Skip(String),
+}
+
+impl Callable {
+    /// For calls in `environment`.
+    pub(super) fn new(pre: WorldPre<State>, gate: Arc<Gate>, environment: Environment) -> Self {
+        Self { pre, gate, environment: Arc::new(environment), version: String::new() }
+    }
+
+    /// The same component in another environment.
+    pub(super) fn within(self, environment: Environment) -> Self {
+        Self { environment: Arc::new(environment), ..self }
+    }
+
+    /// The same component and environment with another deadline.
+    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
+        let old = &self.environment;
+        let environment = Environment {
+            plugin: old.plugin.clone(),
+            settings: old.settings.clone(),
+            secrets: old.secrets.clone(),
+            directory: Arc::clone(&old.directory),
+            deadline,
+            memory: old.memory,
+        };
+        self.within(environment)
+    }
+
+    /// The same, with the version that failures name.
+    pub(super) fn with_version(self, version: &str) -> Self {
+        Self { version: version.to_owned(), ..self }
+    }
+
+    /// Where calls happen.
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Calls an export on a fresh instance. `event` is for the log.
+    pub(super) fn call<T>(
+        &self,
+        event: &str,
+        export: impl FnOnce(&World, &mut Store<State>) -> wasmtime::Result<T>,
+    ) -> Result<T, PluginFailure> {
+        self.call_and_check(event, export, |_, value| Ok(value))
+    }
+
+    /// [`Self::call`], and what was returned is checked while the call's state is still there.
+    fn call_and_check<T, U>(
+        &self,
+        event: &str,
+        export: impl FnOnce(&World, &mut Store<State>) -> wasmtime::Result<T>,
+        check: impl FnOnce(&State, T) -> Result<U, PluginFailure>,
+    ) -> Result<U, PluginFailure> {
+        let _pass = self.gate.enter();
+        let mut store = store::fresh(self.pre.engine(), &self.environment, event);
+        let result = self.pre.instantiate(&mut store).and_then(|world| export(&world, &mut store));
+        let state = store.data();
+        self.report(state);
+        match result {
+            Ok(value) => check(state, value),
+            Err(error) => Err(PluginFailure::trapped(state, &self.version, &error)),
+        }
+    }
+
+    /// Tells the operator what the plugin wrote and what of it was left out.
+    fn report(&self, state: &State) {
+        let plugin = self.environment.plugin.as_str();
+        let event = state.event.as_str();
+        if state.log.dropped > 0 {
+            let dropped = state.log.dropped;
+            tracing::warn!(plugin, event, dropped, "The plugin logs too much; lines were dropped.");
+        }
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let stderr = self.environment.secrets.hide(&state.wasi.capture.text());
+            if !stderr.is_empty() {
+                tracing::debug!(plugin, event, stderr, "The plugin wrote to its standard streams.");
+            }
+        }
+    }
+}
+
+impl Plugin {
+    pub(super) fn new(callable: Callable, description: Description) -> Self {
+        Self { callable, description }
+    }
+
+    /// Its name in the .ini.
+    pub fn name(&self) -> &str {
+        &self.callable.environment.plugin
+    }
+
+    /// The version that it gives itself.
+    pub fn version(&self) -> &str {
+        &self.description.version
+    }
+
+    /// One line about itself.
+    pub fn summary(&self) -> &str {
+        &self.description.summary
+    }
+
+    /// The keys that it takes in its section of the .ini.
+    pub fn settings(&self) -> &[SettingDoc] {
+        &self.description.settings
+    }
+
+    /// All that it tells about itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Turns an event into requests. `draft` is where the plugin starts from: a `GET` to the
+    /// endpoint's URL, or a request of the plugin before it in a chain.
+    ///
+    /// Blocks until the plugin has returned or was stopped, and before that while two other calls
+    /// are under way; meant for a thread of its own.
+    pub fn transform(&self, event: &CallEvent, draft: &Request) -> Result<Outcome, PluginFailure> {
+        let version = &self.description.version;
+        let (given, draft) = (types::CallEvent::from(event), types::HttpRequest::from(draft));
+        self.callable.call_and_check(
+            &event.event_id,
+            |world, store| world.callhook_plugin_transform().call_transform(store, &given, &draft),
+            |state, returned| {
+                outcome(state, returned)
+                    .map_err(|fault| PluginFailure::refused(state, version, fault))
+            },
+        )
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin")
+            .field("environment", &self.callable.environment)
+            .field("description", &self.description)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the plugin returned, checked.
+fn outcome(
+    state: &State,
+    returned: Result<transform::Outcome, types::Failure>,
+) -> Result<Outcome, (super::FailureKind, String)> {
+    match returned {
+        Ok(transform::Outcome::Send(requests)) if requests.is_empty() => {
+            Ok(Outcome::Skip("the plugin returned no requests".to_owned()))
+        }
+        Ok(transform::Outcome::Send(requests)) => {
+            output::check(requests.into_iter().map(Into::into).collect()).map(Outcome::Send)
+        }
+        Ok(transform::Outcome::Skip(reason)) => {
+            Ok(Outcome::Skip(state.environment.secrets.hide(&one_line(&reason, MAX_REASON))))
+        }
+        Err(failure) => Err(own_words(&failure)),
+    }
+}

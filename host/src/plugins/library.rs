@@ -1,0 +1,257 @@
+//! Loading: from a file to a plugin that can be called.
+//!
+//! A component is read, compiled, looked at, linked and asked who it is; then its settings are
+//! checked, by the host and by itself. Whatever is wrong is found here and not at the first event.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker};
+
+use super::bindings::{World, WorldPre, about};
+use super::call::Callable;
+use super::directory::Directory;
+use super::engine::{self, MAX_CALLS, MAX_MEMORY};
+use super::failure::PluginFailure;
+use super::gate::Gate;
+use super::load_error::{LoadError, LoadErrorKind};
+use super::redact::{Secrets, one_line};
+use super::settings::{self, SettingDoc};
+use super::store::{Environment, State};
+use super::survey::{self, Survey};
+use super::{Plugin, embedded, embedded_names, wasi};
+
+/// How long a plugin may take to say who it is and to check its settings. More than for an event:
+/// nobody waits for a call here, and the code may not have been paged in yet.
+const LOAD_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Bytes that are kept of each text that a plugin tells about itself.
+const MAX_TEXT: usize = 1_024;
+
+/// What the .ini says about a plugin.
+#[derive(Clone, Debug)]
+pub struct PluginSpec {
+    /// Its name in the .ini.
+    pub name: String,
+    /// Where the component is.
+    pub source: PluginSource,
+    /// The keys of its section that are not the host's, in their order.
+    pub settings: Vec<(String, String)>,
+    /// How long one call may take.
+    pub deadline: Duration,
+    /// Bytes of memory that one call may use; at most 128 MiB.
+    pub memory: u64,
+}
+
+/// Where a component is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginSource {
+    /// In this program, under this name.
+    Embedded(String),
+    /// In a file.
+    File(PathBuf),
+}
+
+/// What a plugin tells about itself, and what can be seen of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// As the author calls it.
+    pub name: String,
+    /// The plugin's own version.
+    pub version: String,
+    /// One line.
+    pub summary: String,
+    /// The keys that it takes in its section of the .ini.
+    pub settings: Vec<SettingDoc>,
+    /// The interfaces that it imports, with their versions.
+    pub imports: Vec<String>,
+    /// It exports `reply`; this version does not call it.
+    pub replies: bool,
+}
+
+/// The engine and all that plugins share. One per process.
+pub struct Runtime {
+    engine: Engine,
+    linker: Linker<State>,
+    gate: Arc<Gate>,
+}
+
+impl PluginSpec {
+    /// An embedded plugin without settings, with the default limits.
+    pub fn embedded(name: &str) -> Self {
+        Self::new(name, PluginSource::Embedded(name.to_owned()))
+    }
+
+    /// A plugin from a file, without settings, with the default limits.
+    pub fn file(name: &str, path: impl Into<PathBuf>) -> Self {
+        Self::new(name, PluginSource::File(path.into()))
+    }
+
+    fn new(name: &str, source: PluginSource) -> Self {
+        Self {
+            name: name.to_owned(),
+            source,
+            settings: Vec::new(),
+            deadline: super::DEFAULT_DEADLINE,
+            memory: super::DEFAULT_MEMORY,
+        }
+    }
+}
+
+impl Runtime {
+    /// Starts the engine. Fails where the machine cannot run one.
+    pub fn new() -> anyhow::Result<Self> {
+        let engine = engine::start()?;
+        let mut linker = Linker::new(&engine);
+        wasi::add_to_linker(&mut linker)
+            .and_then(|()| {
+                World::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
+            })
+            .map_err(anyhow::Error::from)
+            .context("while defining what plugins may import")?;
+        Ok(Self { engine, linker, gate: Arc::new(Gate::new(MAX_CALLS)) })
+    }
+
+    /// Makes a plugin ready to be called, or says why it cannot be used.
+    pub fn load(&self, spec: &PluginSpec, directory: &Arc<Directory>) -> Result<Plugin, LoadError> {
+        self.try_load(spec, directory).map_err(|kind| spec.error(kind))
+    }
+
+    /// What a plugin tells about itself. Settings are neither given nor checked.
+    pub fn inspect(&self, spec: &PluginSpec) -> Result<Description, LoadError> {
+        self.link(spec)
+            .and_then(|(pre, survey)| self.describe(spec, pre, survey))
+            .map(|(_, description)| description)
+            .map_err(|kind| spec.error(kind))
+    }
+
+    fn try_load(
+        &self,
+        spec: &PluginSpec,
+        directory: &Arc<Directory>,
+    ) -> Result<Plugin, LoadErrorKind> {
+        let (pre, survey) = self.link(spec)?;
+        let (callable, description) = self.describe(spec, pre, survey)?;
+        let problems = settings::problems(&description.settings, &spec.settings);
+        if !problems.is_empty() {
+            return Err(LoadErrorKind::Settings(problems));
+        }
+        let environment = Environment {
+            plugin: spec.name.clone(),
+            settings: settings::complete(&description.settings, &spec.settings),
+            secrets: settings::secrets(&description.settings, &spec.settings),
+            directory: Arc::clone(directory),
+            deadline: LOAD_DEADLINE.max(spec.deadline),
+            memory: spec.memory,
+        };
+        let callable = callable.within(environment);
+        check_by_itself(&callable)?;
+        Ok(Plugin::new(callable.with_deadline(spec.deadline), description))
+    }
+
+    /// From the file to something that can be instantiated.
+    fn link(&self, spec: &PluginSpec) -> Result<(WorldPre<State>, Survey), LoadErrorKind> {
+        if spec.memory > MAX_MEMORY {
+            return Err(LoadErrorKind::TooMuchMemory(spec.memory));
+        }
+        let bytes = spec.source.read()?;
+        survey::check_bytes(&bytes)?;
+        let component = engine::compile(&self.engine, &bytes)
+            .map_err(|error| LoadErrorKind::Invalid(one_line(&format!("{error:#}"), MAX_TEXT)))?;
+        let survey = survey::check_component(&self.engine, &component)?;
+        let pre =
+            self.linker.instantiate_pre(&component).and_then(WorldPre::new).map_err(|error| {
+                LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT))
+            })?;
+        Ok((pre, survey))
+    }
+
+    /// Asks the plugin who it is. It does not see its settings yet: only when it has told which of
+    /// them are secret can they be kept out of what it writes.
+    fn describe(
+        &self,
+        spec: &PluginSpec,
+        pre: WorldPre<State>,
+        survey: Survey,
+    ) -> Result<(Callable, Description), LoadErrorKind> {
+        let environment = Environment {
+            plugin: spec.name.clone(),
+            settings: Vec::new(),
+            secrets: Secrets::default(),
+            directory: Arc::default(),
+            deadline: LOAD_DEADLINE,
+            memory: spec.memory,
+        };
+        let callable = Callable::new(pre, Arc::clone(&self.gate), environment);
+        let told = callable
+            .call("(describe)", |world, store| world.callhook_plugin_about().call_describe(store))
+            .map_err(|failure| LoadErrorKind::Failed(Box::new(failure)))?;
+        let description = describe(told, survey);
+        Ok((callable.with_version(&description.version), description))
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").finish_non_exhaustive()
+    }
+}
+
+impl PluginSpec {
+    fn error(&self, kind: LoadErrorKind) -> LoadError {
+        let origin = match &self.source {
+            PluginSource::Embedded(_) => "embedded".to_owned(),
+            PluginSource::File(path) => path.display().to_string(),
+        };
+        LoadError { plugin: self.name.clone(), origin, kind }
+    }
+}
+
+impl PluginSource {
+    fn read(&self) -> Result<Vec<u8>, LoadErrorKind> {
+        match self {
+            Self::Embedded(name) => embedded(name)
+                .map(<[u8]>::to_vec)
+                .ok_or_else(|| LoadErrorKind::NotEmbedded(embedded_names().join(", "))),
+            Self::File(path) => fs::read(path).map_err(LoadErrorKind::Unreadable),
+        }
+    }
+}
+
+/// Lets the plugin look at its settings.
+fn check_by_itself(callable: &Callable) -> Result<(), LoadErrorKind> {
+    let problems = callable
+        .call("(check)", |world, store| world.callhook_plugin_about().call_check(store))
+        .map_err(|failure| LoadErrorKind::Failed(Box::new(failure)))?;
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let secrets = &callable.environment().secrets;
+    let line = |problem: &about::Problem| {
+        let message = secrets.hide(&one_line(&problem.message, MAX_TEXT));
+        format!("setting `{}`: {message}", one_line(&problem.setting, MAX_TEXT))
+    };
+    Err(LoadErrorKind::Settings(problems.iter().map(line).collect()))
+}
+
+fn describe(told: about::Description, survey: Survey) -> Description {
+    Description {
+        name: one_line(&told.name, MAX_TEXT),
+        version: one_line(&told.version, MAX_TEXT),
+        summary: one_line(&told.summary, MAX_TEXT),
+        settings: told.settings.into_iter().map(Into::into).collect(),
+        imports: survey.imports,
+        replies: survey.replies,
+    }
+}
+
+// What was found wrong with the file itself, and what the plugin did, are told apart.
+impl From<PluginFailure> for LoadErrorKind {
+    fn from(failure: PluginFailure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}

@@ -1,0 +1,129 @@
+//! Why a plugin cannot be used, found when it is loaded: before any event depends on it.
+
+use std::fmt;
+use std::io;
+
+use super::engine::MAX_MEMORY;
+use super::failure::PluginFailure;
+
+/// A plugin that cannot be used.
+#[derive(Debug)]
+pub struct LoadError {
+    /// Its name in the .ini.
+    pub plugin: String,
+    /// Where it comes from: a path, or `embedded`.
+    pub origin: String,
+    /// What is wrong.
+    pub kind: LoadErrorKind,
+}
+
+/// What is wrong with a plugin.
+#[derive(Debug)]
+pub enum LoadErrorKind {
+    /// The file cannot be read.
+    Unreadable(io::Error),
+    /// No plugin of this name is embedded.
+    NotEmbedded(String),
+    /// A WebAssembly module, which is only part of a component.
+    CoreModule,
+    /// Machine code of some engine, which is never trusted.
+    Precompiled,
+    /// Not WebAssembly at all.
+    NotWasm,
+    /// It calls itself a component, but the engine rejects it.
+    Invalid(String),
+    /// It imports something that plugins do not get.
+    ForeignImport(String),
+    /// It uses another major version of the package, or a newer one than this.
+    WrongVersion {
+        /// The interface with its version.
+        found: String,
+        /// The package with the version that is served.
+        served: &'static str,
+    },
+    /// It does not export an interface of the world `plugin`.
+    MissingExport(&'static str),
+    /// An import or export has another type than the package says.
+    Mismatch(String),
+    /// The .ini grants it more memory than can be granted.
+    TooMuchMemory(u64),
+    /// Its settings in the .ini are wrong; one line for each.
+    Settings(Vec<String>),
+    /// It failed when it was asked who it is or to check its settings.
+    Failed(Box<PluginFailure>),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "plugin {:?} ({}): {}", self.plugin, self.origin, self.kind)
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            LoadErrorKind::Unreadable(error) => Some(error),
+            LoadErrorKind::Failed(failure) => Some(failure.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for LoadErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "the file cannot be read: {error}"),
+            Self::NotEmbedded(known) => write!(
+                f,
+                "no plugin of this name is built in (there are: {known}); to use a file, add a \
+                 [plugin.NAME] section with `file`"
+            ),
+            Self::CoreModule => f.write_str(
+                "this is a core WebAssembly module, not a component; build it for a component \
+                 target (Rust: --target wasm32-wasip2) or run `wasm-tools component new` on it",
+            ),
+            Self::Precompiled => f.write_str(
+                "this is machine code made by an engine (.cwasm), which is never loaded; give \
+                 the .wasm component that it was made from",
+            ),
+            Self::NotWasm => f.write_str("this is not a WebAssembly component"),
+            Self::Invalid(why) => write!(f, "the component is not valid: {why}"),
+            Self::ForeignImport(name) => write!(
+                f,
+                "it imports {name}, which plugins do not get: plugins do no I/O; they return \
+                 requests and the host sends them{}",
+                hint(name)
+            ),
+            Self::WrongVersion { found, served } => write!(
+                f,
+                "it was built for {found}, but this callhook serves {served}; build it with the \
+                 WIT of this version, or update callhook"
+            ),
+            Self::MissingExport(name) => write!(
+                f,
+                "it does not export {name}; a plugin implements the world `plugin` or \
+                 `plugin-with-replies` of callhook:plugin"
+            ),
+            Self::Mismatch(why) => write!(f, "it does not fit the WIT of this version: {why}"),
+            Self::TooMuchMemory(bytes) => write!(
+                f,
+                "`memory` is {} MiB, but at most {} MiB can be granted",
+                bytes.div_ceil(1 << 20),
+                MAX_MEMORY >> 20
+            ),
+            Self::Settings(problems) => f.write_str(&problems.join("; ")),
+            Self::Failed(failure) => write!(f, "it failed while being loaded: {failure}"),
+        }
+    }
+}
+
+/// What to do about an import that a toolchain adds by itself.
+fn hint(import: &str) -> &'static str {
+    if import.starts_with("wasi:http") {
+        " (JavaScript on StarlingMonkey: build with `--disable all`)"
+    } else if import.starts_with("wasi:sockets") {
+        " (Python: build with `--stub-wasi`)"
+    } else {
+        ""
+    }
+}

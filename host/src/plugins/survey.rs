@@ -1,0 +1,98 @@
+//! A look at a component before it is linked, so that what does not fit is told in words that an
+//! author understands.
+
+use wasmtime::Engine;
+use wasmtime::Precompiled;
+use wasmtime::component::Component;
+
+use super::load_error::LoadErrorKind;
+
+/// What is served, as named in errors.
+pub(super) const SERVED: &str = "callhook:plugin 1.0";
+
+/// The package, and the part of its version that may differ.
+const PACKAGE: &str = "callhook:plugin/";
+const MAJOR: &str = "1.";
+
+/// What this version serves of the package. Types are imported like functions.
+const SERVED_INTERFACES: [&str; 5] = ["directory", "log", "memory", "settings", "types"];
+
+/// The packages that are served of WASI 0.2.
+const SERVED_WASI: [&str; 5] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+
+/// What a plugin must export.
+const REQUIRED: [&str; 2] = ["callhook:plugin/about@1.0.0", "callhook:plugin/transform@1.0.0"];
+
+/// What it may export; not called in this version.
+const REPLY: &str = "callhook:plugin/reply@";
+
+/// What a component imports and exports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// Interfaces with their versions.
+    pub(super) imports: Vec<String>,
+    /// It wants to read replies.
+    pub(super) replies: bool,
+}
+
+/// Passes bytes that look like a component.
+pub(super) fn check_bytes(bytes: &[u8]) -> Result<(), LoadErrorKind> {
+    const MAGIC: &[u8] = b"\0asm";
+    // After the magic comes a version, and then the layer: 0 for modules, 1 for components.
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+    match Engine::detect_precompiled(bytes) {
+        Some(Precompiled::Module | Precompiled::Component) => Err(LoadErrorKind::Precompiled),
+        _ if bytes.starts_with(MODULE) => Err(LoadErrorKind::CoreModule),
+        _ if !bytes.starts_with(MAGIC) => Err(LoadErrorKind::NotWasm),
+        _ => Ok(()),
+    }
+}
+
+/// Passes components whose imports are all served and that export what a plugin must.
+pub(super) fn check_component(
+    engine: &Engine,
+    component: &Component,
+) -> Result<Survey, LoadErrorKind> {
+    let kind = component.component_type();
+    let imports: Vec<_> = kind.imports(engine).map(|(name, _)| name.to_owned()).collect();
+    for name in &imports {
+        check_import(name)?;
+    }
+    let exports: Vec<_> = kind.exports(engine).map(|(name, _)| name).collect();
+    for required in REQUIRED {
+        check_export(&exports, required)?;
+    }
+    let replies = exports.iter().any(|name| name.starts_with(REPLY));
+    Ok(Survey { imports, replies })
+}
+
+fn check_import(name: &str) -> Result<(), LoadErrorKind> {
+    let (interface, version) = name.split_once('@').unwrap_or((name, ""));
+    if let Some(interface) = interface.strip_prefix(PACKAGE) {
+        return if version.starts_with(MAJOR) && SERVED_INTERFACES.contains(&interface) {
+            Ok(())
+        } else {
+            Err(LoadErrorKind::WrongVersion { found: name.to_owned(), served: SERVED })
+        };
+    }
+    let served = SERVED_WASI.iter().any(|package| interface.starts_with(package));
+    if served && version.starts_with("0.2.") {
+        return Ok(());
+    }
+    Err(LoadErrorKind::ForeignImport(name.to_owned()))
+}
+
+fn check_export(exports: &[&str], required: &'static str) -> Result<(), LoadErrorKind> {
+    let interface = required.split('@').next().unwrap_or(required);
+    let found = exports.iter().find(|name| name.split('@').next() == Some(interface));
+    match found {
+        None => Err(LoadErrorKind::MissingExport(required)),
+        Some(name) if name.strip_prefix(interface).is_some_and(|it| it.starts_with("@1.")) => {
+            Ok(())
+        }
+        Some(name) => {
+            Err(LoadErrorKind::WrongVersion { found: (*name).to_owned(), served: SERVED })
+        }
+    }
+}

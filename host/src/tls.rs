@@ -1,0 +1,127 @@
+//! TLS towards others, for everything that connects out: one set of rules, one crypto provider.
+//!
+//! A peer is trusted if the operating system trusts it, or if one of the certificates in the
+//! configured file does; the file adds to the system's trust and does not replace it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_platform_verifier::Verifier;
+
+/// Accepts any certificate for any name: what `insecure` asks for.
+#[derive(Debug)]
+struct AcceptAnyone {
+    /// Signatures are still checked, so that a broken peer is told from an unknown one.
+    provider: Arc<CryptoProvider>,
+}
+
+/// How to connect out: with the certificates in the PEM file `ca_file` trusted in addition to the
+/// system's, or, if `insecure`, with whatever certificate the peer shows.
+///
+/// Fails if the file cannot be read or holds no certificate, or if nothing at all is trusted.
+pub fn client_config(ca_file: Option<&Path>, insecure: bool) -> anyhow::Result<ClientConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let extra = ca_file.map(certificates).transpose()?.unwrap_or_default();
+    let verifier: Arc<dyn ServerCertVerifier> = if insecure {
+        Arc::new(AcceptAnyone { provider: Arc::clone(&provider) })
+    } else {
+        let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
+            .context("no usable CA certificates: install the system's or set ca_file")?;
+        Arc::new(verifier)
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("while choosing TLS versions")?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let found: Vec<_> = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("while reading the CA certificates in {}", file.display()))?;
+    ensure!(!found.is_empty(), "{} holds no certificate in PEM format", file.display());
+    Ok(found)
+}
+
+impl ServerCertVerifier for AcceptAnyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn file_with(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    #[test]
+    fn an_extra_ca_is_taken_from_a_pem_file() {
+        let made = rcgen::generate_simple_self_signed(["pbx.example".to_owned()]).unwrap();
+        let file = file_with(&made.cert.pem());
+        assert!(client_config(Some(file.path()), false).is_ok());
+    }
+
+    #[test]
+    fn a_ca_file_without_certificates_is_refused_by_name() {
+        let file = file_with("not a certificate\n");
+        let error = client_config(Some(file.path()), false).unwrap_err();
+        let said = format!("{error:#}");
+        assert!(said.contains("holds no certificate in PEM format"), "{said}");
+        assert!(said.contains(&file.path().display().to_string()), "{said}");
+    }
+
+    #[test]
+    fn a_missing_ca_file_is_an_error_even_when_insecure() {
+        assert!(client_config(Some(Path::new("/nonexistent/ca.pem")), true).is_err());
+    }
+
+    #[test]
+    fn insecure_needs_no_ca() {
+        assert!(client_config(None, true).is_ok());
+    }
+}

@@ -1,0 +1,143 @@
+//! From an event to the parameters of the plain GET, and from those to an address.
+//!
+//! The parameters, their order and their odd spellings (a *start* has `event=hangupincoming`) are
+//! those of the product that callhook succeeds; receivers out there depend on them.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::bindings::callhook::plugin::types::{
+    CallEvent, Direction, EventKind, FinishType, PartyKind, StopReason, TransferType,
+};
+
+/// Everything but the unreserved characters of RFC 3986, section 2.3.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Names and values in the order in which they are sent.
+pub type Parameters<'a> = Vec<(&'static str, &'a str)>;
+
+/// What is sent for an event; `None` for an event that came after 1.0.0.
+pub fn parameters(event: &CallEvent) -> Option<Parameters<'_>> {
+    let callerid = ("callerid", event.caller_id.as_str());
+    let user = ("user", event.user.number.as_str());
+    let usertype = ("usertype", user_type(&event.user.kind));
+    let did = ("did", did_label(event));
+    let id = ("id", event.id.as_str());
+    let plain = |name| vec![("event", name), callerid, user, id];
+    Some(match &event.kind {
+        EventKind::Ringing(_) => vec![("event", "ringing"), callerid, user, usertype, did, id],
+        EventKind::Started(started) => {
+            let mut list = vec![callerid, ("event", start_name(event.direction)), user];
+            if came_from_outside(event.direction) {
+                list.push(did);
+            }
+            list.extend([("trtype", transfer_type(started.transfer)), id]);
+            list
+        }
+        EventKind::Ended(ended) => vec![
+            callerid,
+            ("event", end_name(event.direction)),
+            user,
+            ("finishtype", finish_type(ended.finish)),
+            ("transfer", if ended.transferred { "true" } else { "false" }),
+            ("title", &ended.title),
+            id,
+        ],
+        EventKind::RingingStopped(stopped) => vec![
+            ("event", "ringing-stopped"),
+            callerid,
+            user,
+            usertype,
+            did,
+            ("reason", stop_reason(&stopped.reason)),
+            id,
+        ],
+        EventKind::Dialing => plain("dialing"),
+        EventKind::Hold => plain("hold"),
+        EventKind::Resume => plain("resume"),
+        EventKind::Recording(recording) => {
+            vec![("event", "recording"), callerid, user, ("url", &recording.url), id]
+        }
+        EventKind::Other(_) => return None,
+    })
+}
+
+/// `base` with the parameters appended: after its own query, if it has one, and without its
+/// fragment.
+pub fn with_parameters(base: &str, parameters: &[(&str, &str)]) -> String {
+    let mut url = base.split('#').next().unwrap_or_default().to_owned();
+    let mut separator = match url.find('?') {
+        None => "?",
+        Some(_) if url.ends_with(['?', '&']) => "",
+        Some(_) => "&",
+    };
+    for (name, value) in parameters {
+        url.extend([separator, name, "="]);
+        url.extend(utf8_percent_encode(value, ESCAPED));
+        separator = "&";
+    }
+    url
+}
+
+/// A call of unknown direction is taken for an incoming one: that is what nearly all calls are
+/// that a phone system is asked about, and it keeps their `did`.
+fn came_from_outside(direction: Direction) -> bool {
+    matches!(direction, Direction::Incoming | Direction::Unknown)
+}
+
+fn start_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Incoming | Direction::Unknown => "hangupincoming",
+        Direction::Outgoing => "hangupoutgoing",
+        Direction::Internal => "hangupinternal",
+    }
+}
+
+fn end_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Incoming | Direction::Unknown => "incoming",
+        Direction::Outgoing => "outgoing",
+        Direction::Internal => "internal",
+    }
+}
+
+/// The name of the DID rule where one is known, else the number; empty without a DID.
+fn did_label(event: &CallEvent) -> &str {
+    event.did.as_ref().map_or("", |did| did.name.as_deref().unwrap_or(&did.number))
+}
+
+fn user_type(kind: &PartyKind) -> &'static str {
+    match kind {
+        PartyKind::Extension => "ext",
+        PartyKind::Queue => "queue",
+        PartyKind::Other(_) => "other",
+    }
+}
+
+fn transfer_type(transfer: TransferType) -> &'static str {
+    match transfer {
+        TransferType::NotDef => "NotDef",
+        TransferType::Blind => "Blind",
+        TransferType::Accomp => "Accomp",
+    }
+}
+
+fn finish_type(finish: FinishType) -> &'static str {
+    match finish {
+        FinishType::Ok => "Ok",
+        FinishType::Missed => "Missed",
+    }
+}
+
+fn stop_reason(reason: &StopReason) -> &str {
+    match reason {
+        StopReason::AnsweredElsewhere => "answered-elsewhere",
+        StopReason::Moved => "moved",
+        StopReason::CallerGone => "caller-gone",
+        StopReason::Rejected => "rejected",
+        StopReason::Unknown => "unknown",
+        StopReason::Other(name) => name,
+    }
+}
+
+#[cfg(test)]
+mod tests;

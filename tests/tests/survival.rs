@@ -1,0 +1,176 @@
+//! Whatever breaks, every link gets exactly one end, nothing comes twice and nothing is missing.
+//!
+//! Delivery is at least once with a stable id, so "twice" means: under two ids.
+
+use callhook_pbx::{Call, Pbx};
+use callhook_receiver::{Receiver, Webhook};
+use promises::{Callhook, Ini, PATIENCE, expect, gists};
+
+const CALLER: &str = "420774852629";
+const RANG: &str = "ringing 106 ext 1-0";
+const STARTED: &str = "hangupincoming 106 NotDef 1-1";
+const ENDED: &str = "incoming 106 Ok 1-1";
+
+struct Office {
+    pbx: Pbx,
+    receiver: Receiver,
+    ini: Ini,
+}
+
+impl Office {
+    async fn open() -> Self {
+        let pbx = Pbx::small_office().start().await.expect("the exchange starts");
+        let receiver = Receiver::start().await.expect("the receiver starts");
+        let ini = Ini::new(&pbx, &receiver.url());
+        Self { pbx, receiver, ini }
+    }
+
+    /// A call that Alice has answered, and that this was told of.
+    async fn talk(&self) -> Call {
+        let call = self.pbx.outside(CALLER).calls("420226201001").expect("the call arrives");
+        expect(&self.receiver, &[RANG]).await;
+        self.pbx.person("106").answers(&call).expect("she answers");
+        expect(&self.receiver, &[RANG, STARTED]).await;
+        call
+    }
+
+    fn hang_up(&self, call: &Call) {
+        self.pbx.outside(CALLER).hangs_up(call).expect("the caller hangs up");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_lost_in_mid_call_costs_nothing() {
+    let office = Office::open().await;
+    let _hook = Callhook::start(&office.ini).await;
+    let call = office.talk().await;
+    office.pbx.faults().refuse_sockets(503);
+    office.pbx.faults().drop_sockets();
+    office.pbx.wait_for_no_socket().await.expect("the socket is gone");
+    office.hang_up(&call);
+    let next = office.pbx.outside(CALLER).calls("420226201001").expect("another call arrives");
+    office.pbx.faults().accept_sockets();
+    let with_next = [RANG, STARTED, ENDED, "ringing 106 ext 2-0"];
+    let complete = |arrived: &Vec<Webhook>| gists(arrived).len() >= with_next.len();
+    let arrived = office.receiver.wait_until(PATIENCE, complete).await.expect("both are told");
+    let mut told = gists(&arrived);
+    // The two calls have no order between them.
+    told.sort();
+    let mut expected = with_next.map(str::to_owned).to_vec();
+    expected.sort();
+    assert_eq!(told, expected);
+    office.hang_up(&next);
+}
+
+#[tokio::test]
+async fn a_token_taken_from_outside_costs_nothing() {
+    let office = Office::open().await;
+    let _hook = Callhook::start(&office.ini).await;
+    let call = office.talk().await;
+    office.pbx.faults().take_token_away();
+    office.hang_up(&call);
+    expect(&office.receiver, &[RANG, STARTED, ENDED]).await;
+    assert!(office.pbx.tokens_issued() >= 2, "another token was fetched");
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_down_for_a_while_gets_everything_in_order() {
+    let office = Office::open().await;
+    let hook = Callhook::start(&office.ini).await;
+    office.receiver.answer_status(503);
+    let call = office.pbx.outside(CALLER).calls("420226201001").expect("the call arrives");
+    let refused = |arrived: &Vec<Webhook>| arrived.iter().filter(|w| w.answer == 503).count() >= 2;
+    office.receiver.wait_until(PATIENCE, refused).await.expect("it is tried again");
+    office.pbx.person("106").answers(&call).expect("she answers");
+    office.pbx.wait_until_caught_up().await.expect("the answer was read");
+    office.hang_up(&call);
+    office.pbx.wait_until_caught_up().await.expect("the end was seen");
+    assert!(gists(&office.receiver.arrived()).is_empty(), "nothing was accepted");
+    office.receiver.answer_status(200);
+    expect(&office.receiver, &[RANG, STARTED, ENDED]).await;
+    assert!(hook.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_kill_in_mid_call_costs_nothing() {
+    let office = Office::open().await;
+    let hook = Callhook::start(&office.ini).await;
+    let call = office.talk().await;
+    hook.kill();
+    let hook = Callhook::start(&office.ini).await;
+    office.hang_up(&call);
+    expect(&office.receiver, &[RANG, STARTED, ENDED]).await;
+    assert!(hook.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_call_that_ends_while_callhook_is_dead_gets_its_end() {
+    let office = Office::open().await;
+    let hook = Callhook::start(&office.ini).await;
+    let call = office.talk().await;
+    hook.kill();
+    office.hang_up(&call);
+    let _hook = Callhook::start(&office.ini).await;
+    expect(&office.receiver, &[RANG, STARTED, ENDED]).await;
+}
+
+#[tokio::test]
+async fn a_kill_before_delivery_loses_nothing() {
+    let office = Office::open().await;
+    let hook = Callhook::start(&office.ini).await;
+    office.receiver.answer_status(503);
+    let call = office.pbx.outside(CALLER).calls("420226201001").expect("the call arrives");
+    let refused = |arrived: &Vec<Webhook>| !arrived.is_empty();
+    office.receiver.wait_until(PATIENCE, refused).await.expect("it is tried");
+    hook.kill();
+    office.receiver.answer_status(200);
+    let _hook = Callhook::start(&office.ini).await;
+    expect(&office.receiver, &[RANG]).await;
+    office.hang_up(&call);
+    expect(&office.receiver, &[RANG, "incoming 106 Missed 1-0"]).await;
+}
+
+#[tokio::test]
+async fn kills_at_any_step_of_many_calls_lose_and_repeat_nothing() {
+    let office = Office::open().await;
+    let mut hook = Callhook::start(&office.ini).await;
+    let mut expected: Vec<String> = Vec::new();
+    for number in 1..=12 {
+        let call = office.pbx.outside(CALLER).calls("420226201001").expect("the call arrives");
+        expected.push(format!("ringing 106 ext {number}-0"));
+        if number % 3 == 0 {
+            hook.kill();
+            hook = Callhook::start(&office.ini).await;
+        }
+        office.pbx.wait_until_caught_up().await.expect("the ringing was read");
+        office.pbx.person("106").answers(&call).expect("she answers");
+        expected.push(format!("hangupincoming 106 NotDef {number}-1"));
+        if number % 3 == 1 {
+            hook.kill();
+            hook = Callhook::start(&office.ini).await;
+        }
+        office.pbx.wait_until_caught_up().await.expect("the answer was read");
+        office.hang_up(&call);
+        expected.push(format!("incoming 106 Ok {number}-1"));
+        if number % 3 == 2 {
+            hook.kill();
+            hook = Callhook::start(&office.ini).await;
+        }
+        office.pbx.wait_until_caught_up().await.expect("the end was seen");
+    }
+    let complete = |arrived: &Vec<Webhook>| gists(arrived).len() >= expected.len();
+    let waited = office.receiver.wait_until(PATIENCE, complete).await;
+    let mut told = gists(&waited.unwrap_or_else(|error| panic!("{error:#}")));
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_stop_signal_ends_the_service_cleanly() {
+    let office = Office::open().await;
+    let hook = Callhook::start(&office.ini).await;
+    let call = office.talk().await;
+    assert_eq!(hook.stop().await.code(), Some(0));
+    office.hang_up(&call);
+}
