@@ -13,7 +13,7 @@ async fn a_ringing_group_gives_the_golden_url_of_a_ringing() {
         .ring_group("106", "Front desk", &["107"], callhook_pbx::Strategy::RingAll)
         .did("420226201001", "106")
         .counters(665, 1)
-        .party_did(true)
+        .visible(&["106", "107", "10007"])
         .group_leg(true)
         .start()
         .await
