@@ -5,9 +5,11 @@
 //! between is replaced, and nothing is waited for by the clock: every wait is for a condition,
 //! with a deadline.
 
+mod component;
 mod ini;
 mod process;
 
+pub use component::component;
 pub use ini::Ini;
 pub use process::Callhook;
 
