@@ -263,5 +263,5 @@ async fn say_when_ready(health: &Health) {
         look.tick().await;
     }
     tracing::info!("ready");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

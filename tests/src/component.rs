@@ -24,5 +24,5 @@ pub fn component(package: &str) -> PathBuf {
         cargo.env_remove(name);
     }
     assert!(cargo.status().expect("cargo starts").success(), "{package} builds");
-    target.join("wasm32-wasip2/plugin").join(format!("{package}.wasm"))
+    target.join("wasm32-wasip2/plugin").join(format!("{}.wasm", package.replace('-', "_")))
 }

@@ -5,6 +5,14 @@
 //! between is replaced, and nothing is waited for by the clock: every wait is for a condition,
 //! with a deadline.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod component;
 mod ini;
 mod process;

@@ -1,5 +1,13 @@
 //! The two URLs of the original product's description, byte for byte out of the real binary.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 use callhook_pbx::Pbx;
 use callhook_receiver::Receiver;
 use promises::{Callhook, Ini, targets};

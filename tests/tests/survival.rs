@@ -2,6 +2,14 @@
 //!
 //! Delivery is at least once with a stable id, so "twice" means: under two ids.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 use callhook_pbx::{Call, Pbx};
 use callhook_receiver::{Receiver, Webhook};
 use promises::{Callhook, Ini, PATIENCE, expect, gists};

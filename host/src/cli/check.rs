@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.config.config;
     let Loaded { config, warnings } = super::load(path)?;
-    log::start(&LogConfig { level: LogLevel::Warn, ..config.log });
+    log::start(LogConfig { level: LogLevel::Warn, ..config.log });
     for warning in warnings {
         println!("warning    {warning}");
     }

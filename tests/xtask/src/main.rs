@@ -69,11 +69,9 @@ fn run(chore: Chore) -> anyhow::Result<()> {
     }
 }
 
-/// The program is built first, just as the end-to-end tests build it before they start it: so a
-/// fault in it is seen at once, and they need not wait.
+/// Testing the whole workspace at once also builds the program that the end-to-end tests start.
 fn test(rest: Vec<OsString>) -> anyhow::Result<()> {
     wasm_target()?;
-    cargo(&["build", "--package", "callhook", "--bin", "callhook"]).run()?;
     cargo(&["test", "--workspace"]).passing(rest).run()
 }
 
