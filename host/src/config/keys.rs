@@ -112,8 +112,7 @@ pub(super) const LOG: SectionKeys = SectionKeys { name: "log", keys: &["level", 
 
 /// How the sections are called, `NAME` standing for a name of the user's choice.
 pub(super) fn section_names() -> impl Iterator<Item = String> {
-    SECTIONS.iter().map(|section| match section.plain {
-        true => section.name.to_owned(),
-        false => format!("{}.NAME", section.name),
+    SECTIONS.iter().map(|section| {
+        if section.plain { section.name.to_owned() } else { format!("{}.NAME", section.name) }
     })
 }

@@ -106,16 +106,12 @@ impl Config {
         let plugins = sections.filter_map(|section| keys::PLUGIN.own_name(&section.name)).collect();
         let file = File { path, around, plugins };
         let config = Draft { document: &document, file: &file, report: &mut report }.finish();
-        match config {
-            Some(config) if report.errors.is_empty() => {
-                report.warnings.sort_by_key(|warning| warning.place.line);
-                Ok(Loaded { config, warnings: report.warnings })
-            }
-            _ => {
-                report.errors.sort_by_key(|error| error.place.line);
-                Err(report.errors)
-            }
+        if report.errors.is_empty() {
+            report.warnings.sort_by_key(|warning| warning.place.line);
+            return Ok(Loaded { config, warnings: report.warnings });
         }
+        report.errors.sort_by_key(|error| error.place.line);
+        Err(report.errors)
     }
 
     /// The plugin of that name.
@@ -132,7 +128,8 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn finish(mut self) -> Option<Config> {
+    /// What can be understood of the file; all of it if nothing is reported.
+    fn finish(mut self) -> Config {
         self.refuse_unknown_sections();
         let pbxs = self.all(&keys::PBX, "an exchange to watch", pbx::read);
         let endpoints = self.all(&keys::WEBHOOK, "an address to send to", webhook::read);
@@ -141,7 +138,7 @@ impl Draft<'_> {
         let named = endpoints.iter().flat_map(|endpoint| &endpoint.plugins);
         let plugins = plugin::with_embedded(plugins, named);
         let storage = self.single(&keys::STORAGE, service::storage);
-        Some(Config {
+        Config {
             pbxs,
             dids: self.single(&keys::DID, numbers::dids).unwrap_or_default(),
             dns: self.single(&keys::DN, numbers::dns).unwrap_or_default(),
@@ -152,7 +149,7 @@ impl Draft<'_> {
             storage: storage.unwrap_or_else(|| self.file.resolve(service::DATABASE)),
             console: self.single(&keys::CONSOLE, service::console).unwrap_or(service::CONSOLE),
             log: self.single(&keys::LOG, service::log).unwrap_or_default(),
-        })
+        }
     }
 
     fn refuse_unknown_sections(&mut self) {

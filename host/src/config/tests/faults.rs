@@ -20,214 +20,200 @@ fn check(before: &str, table: &[(&str, &str)]) {
     }
 }
 
+const PBX: &[(&str, &str)] = &[
+    (
+        "timezone = Prague",
+        "callhook.ini:7: [pbx] timezone: expected a time zone such as Europe/Prague or America/New_York, not \"Prague\"",
+    ),
+    (
+        "timezone =",
+        "callhook.ini:7: [pbx] timezone: expected a time zone such as Europe/Prague or America/New_York, not \"\"",
+    ),
+    (
+        "snapshot_every = 45",
+        "callhook.ini:7: [pbx] snapshot_every: expected a duration such as 500ms, 5s, 2m, 1h or 30d, not \"45\"",
+    ),
+    (
+        "snapshot_every = 10ms",
+        "callhook.ini:7: [pbx] snapshot_every: expected a duration from 1s to 1h, not \"10ms\"",
+    ),
+    (
+        "snapshot_every = -5s",
+        "callhook.ini:7: [pbx] snapshot_every: expected a duration such as 500ms, 5s, 2m, 1h or 30d, not \"-5s\"",
+    ),
+    (
+        "settle = 5m",
+        "callhook.ini:7: [pbx] settle: expected a duration from 100ms to 1m, not \"5m\"",
+    ),
+    ("ca_file = ca.pem", "callhook.ini:7: [pbx] ca_file: there is no file \"ca.pem\""),
+    ("ca_file =", "callhook.ini:7: [pbx] ca_file: expected a text, not \"\""),
+    ("insecure = maybe", "callhook.ini:7: [pbx] insecure: expected yes or no, not \"maybe\""),
+    (
+        "source = callcontol",
+        "callhook.ini:7: [pbx] source: unknown source \"callcontol\"; did you mean \"callcontrol\"?",
+    ),
+    (
+        "source = tapi",
+        "callhook.ini:7: [pbx] source: unknown source \"tapi\"; known are callcontrol",
+    ),
+    ("time_zone = UTC", "callhook.ini:7: [pbx] time_zone: unknown key; did you mean \"timezone\"?"),
+    ("URL = https://a.example", "callhook.ini:7: [pbx] URL: unknown key; did you mean \"url\"?"),
+    (
+        "retention = 30d",
+        "callhook.ini:7: [pbx] retention: unknown key; known here are url, client_id, client_secret, timezone, snapshot_every, settle, ca_file, insecure, source",
+    ),
+    ("url = https://b.example", "callhook.ini:7: [pbx] url: already set on line 4"),
+    (
+        "timezone = ${env:ZONE}",
+        "callhook.ini:7: [pbx] timezone: ${env:ZONE}: this environment variable is not set, or not UTF-8",
+    ),
+    (
+        "timezone = ${env:PRIVATE}",
+        "callhook.ini:7: [pbx] timezone: expected a time zone such as Europe/Prague or America/New_York, not \"***\"",
+    ),
+    (
+        "timezone = ${env:}",
+        "callhook.ini:7: [pbx] timezone: ${env:}: this environment variable is not set, or not UTF-8",
+    ),
+    (
+        "timezone = ${ENV:ZONE}",
+        "callhook.ini:7: [pbx] timezone: ${ENV:ZONE}: expected env:NAME, file:PATH or cred:NAME; write $${ for a literal ${",
+    ),
+    (
+        "timezone = ${zone}",
+        "callhook.ini:7: [pbx] timezone: ${zone}: expected env:NAME, file:PATH or cred:NAME; write $${ for a literal ${",
+    ),
+    (
+        "timezone = ${env:ZONE",
+        "callhook.ini:7: [pbx] timezone: ${: the closing } is missing; write $${ for a literal ${",
+    ),
+    (
+        "timezone = ${env:${env:A}}",
+        "callhook.ini:7: [pbx] timezone: ${env:${env:A}: this environment variable is not set, or not UTF-8",
+    ),
+    (
+        "timezone = ${file:zone.txt}",
+        "callhook.ini:7: [pbx] timezone: ${file:zone.txt}: \"zone.txt\" cannot be read: entity not found",
+    ),
+    (
+        "timezone = ${cred:zone}",
+        "callhook.ini:7: [pbx] timezone: ${cred:zone}: \"/run/creds/zone\" cannot be read: entity not found",
+    ),
+    (
+        "timezone = ${cred:../zone}",
+        "callhook.ini:7: [pbx] timezone: ${cred:../zone}: a credential has a name, not a path",
+    ),
+];
+
 #[test]
 fn faults_of_a_pbx_are_told() {
-    check(
-        ENDING_IN_PBX,
-        &[
-            (
-                "timezone = Prague",
-                "callhook.ini:7: [pbx] timezone: expected a time zone such as Europe/Prague or America/New_York, not \"Prague\"",
-            ),
-            (
-                "timezone =",
-                "callhook.ini:7: [pbx] timezone: expected a time zone such as Europe/Prague or America/New_York, not \"\"",
-            ),
-            (
-                "snapshot_every = 45",
-                "callhook.ini:7: [pbx] snapshot_every: expected a duration such as 500ms, 5s, 2m, 1h or 30d, not \"45\"",
-            ),
-            (
-                "snapshot_every = 10ms",
-                "callhook.ini:7: [pbx] snapshot_every: expected a duration from 1s to 1h, not \"10ms\"",
-            ),
-            (
-                "snapshot_every = -5s",
-                "callhook.ini:7: [pbx] snapshot_every: expected a duration such as 500ms, 5s, 2m, 1h or 30d, not \"-5s\"",
-            ),
-            (
-                "settle = 5m",
-                "callhook.ini:7: [pbx] settle: expected a duration from 100ms to 1m, not \"5m\"",
-            ),
-            ("ca_file = ca.pem", "callhook.ini:7: [pbx] ca_file: there is no file \"ca.pem\""),
-            ("ca_file =", "callhook.ini:7: [pbx] ca_file: expected a text, not \"\""),
-            (
-                "insecure = maybe",
-                "callhook.ini:7: [pbx] insecure: expected yes or no, not \"maybe\"",
-            ),
-            (
-                "source = callcontol",
-                "callhook.ini:7: [pbx] source: unknown source \"callcontol\"; did you mean \"callcontrol\"?",
-            ),
-            (
-                "source = tapi",
-                "callhook.ini:7: [pbx] source: unknown source \"tapi\"; known are callcontrol",
-            ),
-            (
-                "time_zone = UTC",
-                "callhook.ini:7: [pbx] time_zone: unknown key; did you mean \"timezone\"?",
-            ),
-            (
-                "URL = https://a.example",
-                "callhook.ini:7: [pbx] URL: unknown key; did you mean \"url\"?",
-            ),
-            (
-                "retention = 30d",
-                "callhook.ini:7: [pbx] retention: unknown key; known here are url, client_id, client_secret, timezone, snapshot_every, settle, ca_file, insecure, source",
-            ),
-            ("url = https://b.example", "callhook.ini:7: [pbx] url: already set on line 4"),
-            (
-                "timezone = ${env:ZONE}",
-                "callhook.ini:7: [pbx] timezone: ${env:ZONE}: this environment variable is not set, or not UTF-8",
-            ),
-            (
-                "timezone = ${env:PRIVATE}",
-                "callhook.ini:7: [pbx] timezone: expected a time zone such as Europe/Prague or America/New_York, not \"***\"",
-            ),
-            (
-                "timezone = ${env:}",
-                "callhook.ini:7: [pbx] timezone: ${env:}: this environment variable is not set, or not UTF-8",
-            ),
-            (
-                "timezone = ${ENV:ZONE}",
-                "callhook.ini:7: [pbx] timezone: ${ENV:ZONE}: expected env:NAME, file:PATH or cred:NAME; write $${ for a literal ${",
-            ),
-            (
-                "timezone = ${zone}",
-                "callhook.ini:7: [pbx] timezone: ${zone}: expected env:NAME, file:PATH or cred:NAME; write $${ for a literal ${",
-            ),
-            (
-                "timezone = ${env:ZONE",
-                "callhook.ini:7: [pbx] timezone: ${: the closing } is missing; write $${ for a literal ${",
-            ),
-            (
-                "timezone = ${env:${env:A}}",
-                "callhook.ini:7: [pbx] timezone: ${env:${env:A}: this environment variable is not set, or not UTF-8",
-            ),
-            (
-                "timezone = ${file:zone.txt}",
-                "callhook.ini:7: [pbx] timezone: ${file:zone.txt}: \"zone.txt\" cannot be read: entity not found",
-            ),
-            (
-                "timezone = ${cred:zone}",
-                "callhook.ini:7: [pbx] timezone: ${cred:zone}: \"/run/creds/zone\" cannot be read: entity not found",
-            ),
-            (
-                "timezone = ${cred:../zone}",
-                "callhook.ini:7: [pbx] timezone: ${cred:../zone}: a credential has a name, not a path",
-            ),
-        ],
-    );
+    check(ENDING_IN_PBX, PBX);
 }
+
+const WEBHOOK: &[(&str, &str)] = &[
+    ("timout = 5s", "callhook.ini:7: [webhook] timout: unknown key; did you mean \"timeout\"?"),
+    (
+        "timeout = fast",
+        "callhook.ini:7: [webhook] timeout: expected a duration such as 500ms, 5s, 2m, 1h or 30d, not \"fast\"",
+    ),
+    (
+        "timeout = 1h",
+        "callhook.ini:7: [webhook] timeout: expected a duration from 100ms to 5m, not \"1h\"",
+    ),
+    (
+        "plugins = plain-got",
+        "callhook.ini:7: [webhook] plugins: there is no plugin \"plain-got\"; did you mean \"plain-get\"?",
+    ),
+    (
+        "plugins = hubspot",
+        "callhook.ini:7: [webhook] plugins: there is no plugin \"hubspot\"; add [plugin.hubspot] with its file",
+    ),
+    (
+        "plugins = plain-get,",
+        "callhook.ini:7: [webhook] plugins: expected one or more items with commas between them, not \"plain-get,\"",
+    ),
+    (
+        "plugins =",
+        "callhook.ini:7: [webhook] plugins: expected one or more items with commas between them, not \"\"",
+    ),
+    (
+        "events = rining, end",
+        "callhook.ini:7: [webhook] events: unknown event \"rining\"; did you mean \"ringing\"?",
+    ),
+    (
+        "events = hangup",
+        "callhook.ini:7: [webhook] events: unknown event \"hangup\"; known are ringing, start, end",
+    ),
+    (
+        "events = ringing, hold",
+        "callhook.ini:7: [webhook] events: \"hold\" is not served by this version; served are ringing, start, end",
+    ),
+    (
+        "events = ringing-stopped",
+        "callhook.ini:7: [webhook] events: \"ringing-stopped\" is not served by this version; served are ringing, start, end",
+    ),
+    (
+        "events = dialing",
+        "callhook.ini:7: [webhook] events: \"dialing\" is not served by this version; served are ringing, start, end",
+    ),
+    (
+        "events = start,,end",
+        "callhook.ini:7: [webhook] events: expected one or more items with commas between them, not \"start,,end\"",
+    ),
+    ("internal = ja", "callhook.ini:7: [webhook] internal: expected yes or no, not \"ja\""),
+    (
+        "dialect = pickup",
+        "callhook.ini:7: [webhook] dialect: \"pickup\" is not served by this version; served are classic",
+    ),
+    (
+        "dialect = clasic",
+        "callhook.ini:7: [webhook] dialect: unknown dialect \"clasic\"; did you mean \"classic\"?",
+    ),
+    (
+        "schedule = 1s, soon",
+        "callhook.ini:7: [webhook] schedule: expected a duration such as 500ms, 5s, 2m, 1h or 30d, not \"soon\"",
+    ),
+    (
+        "schedule = 1s, 30d",
+        "callhook.ini:7: [webhook] schedule: expected a duration from 1ms to 7days, not \"30d\"",
+    ),
+    (
+        "schedule = 0s",
+        "callhook.ini:7: [webhook] schedule: expected a duration from 1ms to 7days, not \"0s\"",
+    ),
+    (
+        "user = 199-100",
+        "callhook.ini:7: [webhook] user: expected a range that runs upwards, such as 100-199, not \"199-100\"",
+    ),
+    (
+        "did = ,",
+        "callhook.ini:7: [webhook] did: expected one or more items with commas between them, not \",\"",
+    ),
+    (
+        "queue =",
+        "callhook.ini:7: [webhook] queue: expected one or more items with commas between them, not \"\"",
+    ),
+    (
+        "direction = inbound",
+        "callhook.ini:7: [webhook] direction: unknown direction \"inbound\"; known are incoming, outgoing, internal",
+    ),
+    (
+        "direction = incomming",
+        "callhook.ini:7: [webhook] direction: unknown direction \"incomming\"; did you mean \"incoming\"?",
+    ),
+    (
+        "ca_file = nowhere.pem",
+        "callhook.ini:7: [webhook] ca_file: there is no file \"nowhere.pem\"",
+    ),
+    (
+        "secret = x",
+        "callhook.ini:7: [webhook] secret: unknown key; known here are url, plugins, events, internal, dialect, did, user, queue, direction, timeout, schedule, ca_file, insecure",
+    ),
+];
 
 #[test]
 fn faults_of_a_webhook_are_told() {
-    check(
-        ENDING_IN_WEBHOOK,
-        &[
-            (
-                "timout = 5s",
-                "callhook.ini:7: [webhook] timout: unknown key; did you mean \"timeout\"?",
-            ),
-            (
-                "timeout = fast",
-                "callhook.ini:7: [webhook] timeout: expected a duration such as 500ms, 5s, 2m, 1h or 30d, not \"fast\"",
-            ),
-            (
-                "timeout = 1h",
-                "callhook.ini:7: [webhook] timeout: expected a duration from 100ms to 5m, not \"1h\"",
-            ),
-            (
-                "plugins = plain-got",
-                "callhook.ini:7: [webhook] plugins: there is no plugin \"plain-got\"; did you mean \"plain-get\"?",
-            ),
-            (
-                "plugins = hubspot",
-                "callhook.ini:7: [webhook] plugins: there is no plugin \"hubspot\"; add [plugin.hubspot] with its file",
-            ),
-            (
-                "plugins = plain-get,",
-                "callhook.ini:7: [webhook] plugins: expected one or more items with commas between them, not \"plain-get,\"",
-            ),
-            (
-                "plugins =",
-                "callhook.ini:7: [webhook] plugins: expected one or more items with commas between them, not \"\"",
-            ),
-            (
-                "events = rining, end",
-                "callhook.ini:7: [webhook] events: unknown event \"rining\"; did you mean \"ringing\"?",
-            ),
-            (
-                "events = hangup",
-                "callhook.ini:7: [webhook] events: unknown event \"hangup\"; known are ringing, start, end",
-            ),
-            (
-                "events = ringing, hold",
-                "callhook.ini:7: [webhook] events: \"hold\" is not served by this version; served are ringing, start, end",
-            ),
-            (
-                "events = ringing-stopped",
-                "callhook.ini:7: [webhook] events: \"ringing-stopped\" is not served by this version; served are ringing, start, end",
-            ),
-            (
-                "events = dialing",
-                "callhook.ini:7: [webhook] events: \"dialing\" is not served by this version; served are ringing, start, end",
-            ),
-            (
-                "events = start,,end",
-                "callhook.ini:7: [webhook] events: expected one or more items with commas between them, not \"start,,end\"",
-            ),
-            ("internal = ja", "callhook.ini:7: [webhook] internal: expected yes or no, not \"ja\""),
-            (
-                "dialect = pickup",
-                "callhook.ini:7: [webhook] dialect: \"pickup\" is not served by this version; served are classic",
-            ),
-            (
-                "dialect = clasic",
-                "callhook.ini:7: [webhook] dialect: unknown dialect \"clasic\"; did you mean \"classic\"?",
-            ),
-            (
-                "schedule = 1s, soon",
-                "callhook.ini:7: [webhook] schedule: expected a duration such as 500ms, 5s, 2m, 1h or 30d, not \"soon\"",
-            ),
-            (
-                "schedule = 1s, 30d",
-                "callhook.ini:7: [webhook] schedule: expected a duration from 1ms to 7days, not \"30d\"",
-            ),
-            (
-                "schedule = 0s",
-                "callhook.ini:7: [webhook] schedule: expected a duration from 1ms to 7days, not \"0s\"",
-            ),
-            (
-                "user = 199-100",
-                "callhook.ini:7: [webhook] user: expected a range that runs upwards, such as 100-199, not \"199-100\"",
-            ),
-            (
-                "did = ,",
-                "callhook.ini:7: [webhook] did: expected one or more items with commas between them, not \",\"",
-            ),
-            (
-                "queue =",
-                "callhook.ini:7: [webhook] queue: expected one or more items with commas between them, not \"\"",
-            ),
-            (
-                "direction = inbound",
-                "callhook.ini:7: [webhook] direction: unknown direction \"inbound\"; known are incoming, outgoing, internal",
-            ),
-            (
-                "direction = incomming",
-                "callhook.ini:7: [webhook] direction: unknown direction \"incomming\"; did you mean \"incoming\"?",
-            ),
-            (
-                "ca_file = nowhere.pem",
-                "callhook.ini:7: [webhook] ca_file: there is no file \"nowhere.pem\"",
-            ),
-            (
-                "secret = x",
-                "callhook.ini:7: [webhook] secret: unknown key; known here are url, plugins, events, internal, dialect, did, user, queue, direction, timeout, schedule, ca_file, insecure",
-            ),
-        ],
-    );
+    check(ENDING_IN_WEBHOOK, WEBHOOK);
 }
 
 #[test]
@@ -273,119 +259,112 @@ fn faults_of_addresses_are_told_without_their_secrets() {
     );
 }
 
+const OTHERS: &[(&str, &str)] = &[
+    (
+        "[plugin.crm]\ndeadline = 1s",
+        "callhook.ini:7: [plugin.crm] file: missing; expected the component's .wasm",
+    ),
+    (
+        "[plugin.crm]\nfile = crm.wasm",
+        "callhook.ini:8: [plugin.crm] file: there is no file \"crm.wasm\"",
+    ),
+    (
+        "[plugin.crm]\nfile = plugins/crm.wasm\ndeadline = 2h",
+        "callhook.ini:9: [plugin.crm] deadline: expected a duration from 1ms to 1m, not \"2h\"",
+    ),
+    (
+        "[plugin.crm]\nfile = plugins/crm.wasm\nmemory = lots",
+        "callhook.ini:9: [plugin.crm] memory: expected a size such as 512KiB or 64MiB, not \"lots\"",
+    ),
+    (
+        "[plugin.crm]\nfile = plugins/crm.wasm\nmemory = 64",
+        "callhook.ini:9: [plugin.crm] memory: expected a size from 1MiB to 4096MiB, not \"64\"",
+    ),
+    (
+        "[plugin.crm]\nfile = plugins/crm.wasm\ntoken = ${env:TOKEN}",
+        "callhook.ini:9: [plugin.crm] token: ${env:TOKEN}: this environment variable is not set, or not UTF-8",
+    ),
+    (
+        "[titles]\nincoming = From {calller}",
+        "callhook.ini:8: [titles] incoming: unknown placeholder \"calller\"; did you mean \"caller\"?",
+    ),
+    (
+        "[titles]\nincoming = {who}",
+        "callhook.ini:8: [titles] incoming: unknown placeholder \"who\"; known are caller, user, did, queue, duration, wait, callback, transfer",
+    ),
+    (
+        "[titles]\nincoming = {}",
+        "callhook.ini:8: [titles] incoming: unknown placeholder \"\"; known are caller, user, did, queue, duration, wait, callback, transfer",
+    ),
+    (
+        "[titles]\nincoming = From {caller",
+        "callhook.ini:8: [titles] incoming: expected every { to be closed by a }, not \"From {caller\"",
+    ),
+    (
+        "[titles]\nincoming = From [via {did}",
+        "callhook.ini:8: [titles] incoming: expected every [ to be closed by a ], not \"From [via {did}\"",
+    ),
+    (
+        "[titles]\nincoming = From a]",
+        "callhook.ini:8: [titles] incoming: expected every [ to be closed by a ], not \"From a]\"",
+    ),
+    (
+        "[titles]\noutgoing-mised = No",
+        "callhook.ini:8: [titles] outgoing-mised: unknown key; did you mean \"outgoing-missed\"?",
+    ),
+    ("[titles]\noutgoing =", "callhook.ini:8: [titles] outgoing: expected a text, not \"\""),
+    (
+        "[did]\n420226201001 =",
+        "callhook.ini:8: [did] 420226201001: expected the name of the number's DID rule, not \"\"",
+    ),
+    ("[did]\n42 = A\n42 = B", "callhook.ini:9: [did] 42: already set on line 8"),
+    (
+        "[dn]\n800 = que",
+        "callhook.ini:8: [dn] 800: unknown kind of number \"que\"; known are ext, queue, other",
+    ),
+    (
+        "[dn]\n800 = queu",
+        "callhook.ini:8: [dn] 800: unknown kind of number \"queu\"; did you mean \"queue\"?",
+    ),
+    ("[directory]", "callhook.ini:7: [directory] file: missing; expected the CSV file of people"),
+    (
+        "[directory]\nfile = people.csv",
+        "callhook.ini:8: [directory] file: there is no file \"people.csv\"",
+    ),
+    ("[storage]\npath =", "callhook.ini:8: [storage] path: expected a text, not \"\""),
+    (
+        "[storage]\nretention = 30d",
+        "callhook.ini:8: [storage] retention: unknown key; known here are path",
+    ),
+    (
+        "[console]\nlisten = 8480",
+        "callhook.ini:8: [console] listen: expected off, or an IP address with a port such as 127.0.0.1:8480, not \"8480\"",
+    ),
+    (
+        "[console]\nlisten = no",
+        "callhook.ini:8: [console] listen: expected off, or an IP address with a port such as 127.0.0.1:8480, not \"no\"",
+    ),
+    (
+        "[log]\nlevel = verbose",
+        "callhook.ini:8: [log] level: unknown level \"verbose\"; known are error, warn, info, debug, trace",
+    ),
+    (
+        "[log]\nlevel = Inof",
+        "callhook.ini:8: [log] level: unknown level \"Inof\"; did you mean \"info\"?",
+    ),
+    (
+        "[log]\nformat = xml",
+        "callhook.ini:8: [log] format: unknown format \"xml\"; known are text, json",
+    ),
+    (
+        "[log]\nfile = x.log",
+        "callhook.ini:8: [log] file: unknown key; known here are level, format",
+    ),
+];
+
 #[test]
 fn faults_of_other_sections_are_told() {
-    check(
-        ENDING_IN_WEBHOOK,
-        &[
-            (
-                "[plugin.crm]\ndeadline = 1s",
-                "callhook.ini:7: [plugin.crm] file: missing; expected the component's .wasm",
-            ),
-            (
-                "[plugin.crm]\nfile = crm.wasm",
-                "callhook.ini:8: [plugin.crm] file: there is no file \"crm.wasm\"",
-            ),
-            (
-                "[plugin.crm]\nfile = plugins/crm.wasm\ndeadline = 2h",
-                "callhook.ini:9: [plugin.crm] deadline: expected a duration from 1ms to 1m, not \"2h\"",
-            ),
-            (
-                "[plugin.crm]\nfile = plugins/crm.wasm\nmemory = lots",
-                "callhook.ini:9: [plugin.crm] memory: expected a size such as 512KiB or 64MiB, not \"lots\"",
-            ),
-            (
-                "[plugin.crm]\nfile = plugins/crm.wasm\nmemory = 64",
-                "callhook.ini:9: [plugin.crm] memory: expected a size from 1MiB to 4096MiB, not \"64\"",
-            ),
-            (
-                "[plugin.crm]\nfile = plugins/crm.wasm\ntoken = ${env:TOKEN}",
-                "callhook.ini:9: [plugin.crm] token: ${env:TOKEN}: this environment variable is not set, or not UTF-8",
-            ),
-            (
-                "[titles]\nincoming = From {calller}",
-                "callhook.ini:8: [titles] incoming: unknown placeholder \"calller\"; did you mean \"caller\"?",
-            ),
-            (
-                "[titles]\nincoming = {who}",
-                "callhook.ini:8: [titles] incoming: unknown placeholder \"who\"; known are caller, user, did, queue, duration, wait, callback, transfer",
-            ),
-            (
-                "[titles]\nincoming = {}",
-                "callhook.ini:8: [titles] incoming: unknown placeholder \"\"; known are caller, user, did, queue, duration, wait, callback, transfer",
-            ),
-            (
-                "[titles]\nincoming = From {caller",
-                "callhook.ini:8: [titles] incoming: expected every { to be closed by a }, not \"From {caller\"",
-            ),
-            (
-                "[titles]\nincoming = From [via {did}",
-                "callhook.ini:8: [titles] incoming: expected every [ to be closed by a ], not \"From [via {did}\"",
-            ),
-            (
-                "[titles]\nincoming = From a]",
-                "callhook.ini:8: [titles] incoming: expected every [ to be closed by a ], not \"From a]\"",
-            ),
-            (
-                "[titles]\noutgoing-mised = No",
-                "callhook.ini:8: [titles] outgoing-mised: unknown key; did you mean \"outgoing-missed\"?",
-            ),
-            (
-                "[titles]\noutgoing =",
-                "callhook.ini:8: [titles] outgoing: expected a text, not \"\"",
-            ),
-            (
-                "[did]\n420226201001 =",
-                "callhook.ini:8: [did] 420226201001: expected the name of the number's DID rule, not \"\"",
-            ),
-            ("[did]\n42 = A\n42 = B", "callhook.ini:9: [did] 42: already set on line 8"),
-            (
-                "[dn]\n800 = que",
-                "callhook.ini:8: [dn] 800: unknown kind of number \"que\"; known are ext, queue, other",
-            ),
-            (
-                "[dn]\n800 = queu",
-                "callhook.ini:8: [dn] 800: unknown kind of number \"queu\"; did you mean \"queue\"?",
-            ),
-            (
-                "[directory]",
-                "callhook.ini:7: [directory] file: missing; expected the CSV file of people",
-            ),
-            (
-                "[directory]\nfile = people.csv",
-                "callhook.ini:8: [directory] file: there is no file \"people.csv\"",
-            ),
-            ("[storage]\npath =", "callhook.ini:8: [storage] path: expected a text, not \"\""),
-            (
-                "[storage]\nretention = 30d",
-                "callhook.ini:8: [storage] retention: unknown key; known here are path",
-            ),
-            (
-                "[console]\nlisten = 8480",
-                "callhook.ini:8: [console] listen: expected off, or an IP address with a port such as 127.0.0.1:8480, not \"8480\"",
-            ),
-            (
-                "[console]\nlisten = no",
-                "callhook.ini:8: [console] listen: expected off, or an IP address with a port such as 127.0.0.1:8480, not \"no\"",
-            ),
-            (
-                "[log]\nlevel = verbose",
-                "callhook.ini:8: [log] level: unknown level \"verbose\"; known are error, warn, info, debug, trace",
-            ),
-            (
-                "[log]\nlevel = Inof",
-                "callhook.ini:8: [log] level: unknown level \"Inof\"; did you mean \"info\"?",
-            ),
-            (
-                "[log]\nformat = xml",
-                "callhook.ini:8: [log] format: unknown format \"xml\"; known are text, json",
-            ),
-            (
-                "[log]\nfile = x.log",
-                "callhook.ini:8: [log] file: unknown key; known here are level, format",
-            ),
-        ],
-    );
+    check(ENDING_IN_WEBHOOK, OTHERS);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{ENDING_IN_WEBHOOK, sound};
 use crate::config::EndpointConfig;
 use crate::event::CallEvent;
 
-/// An incoming call to 106 through queue 800, dialled to PragueDID.
+/// An incoming call to 106 through queue 800, dialled to `PragueDID`.
 fn event() -> serde_json::Value {
     serde_json::json!({
         "event_id": "pbx-211230100614_665-1",

@@ -1,6 +1,6 @@
 //! Whatever stands in a file, it is either understood or refused, never worse.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -98,7 +98,7 @@ fn pbx() -> impl Strategy<Value = PbxConfig> {
             client_secret: Secret::new(secret),
             timezone: TimeZone::get(zone).unwrap(),
             snapshot_every: every,
-            settle: every.clamp(Duration::from_millis(100), Duration::from_secs(60)),
+            settle: every.clamp(Duration::from_millis(100), Duration::from_mins(1)),
             ca_file: ca_file.map(PathBuf::from),
             insecure,
             source: PbxSource::CallControl,
@@ -190,10 +190,8 @@ fn config() -> impl Strategy<Value = Config> {
     (numbers, parts, titles(), directory, storage, console, log()).prop_map(
         |((dids, dns), (pbxs, endpoints, plugins), titles, directory, storage, port, log)| {
             // One section per name; the chains lead through all plugins.
-            let once = |names: &mut BTreeMap<String, ()>, name: &str| {
-                names.insert(name.to_owned(), ()).is_none()
-            };
-            let mut seen = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+            let once = |names: &mut BTreeSet<String>, name: &str| names.insert(name.to_owned());
+            let mut seen = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
             let mut plugins = plugins;
             plugins.retain(|plugin| plugin.name != "plain-get" && once(&mut seen.0, &plugin.name));
             let mut pbxs = pbxs;
@@ -236,7 +234,7 @@ impl Ini {
         writeln!(self.0, "[{name}]").unwrap();
     }
 
-    fn set(&mut self, key: &str, value: impl ToString) {
+    fn set(&mut self, key: &str, value: impl std::fmt::Display) {
         let value = value.to_string().replace("${", "$${");
         writeln!(self.0, "{key} = {value}").unwrap();
     }
