@@ -7,9 +7,11 @@
 
 mod ini;
 mod process;
+mod recorder;
 
 pub use ini::Ini;
 pub use process::Callhook;
+pub use recorder::Recorder;
 
 use std::time::Duration;
 

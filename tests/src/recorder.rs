@@ -1,0 +1,65 @@
+//! `callhook record` as a child process.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+
+use crate::process::{Callhook, eventually, terminate};
+use crate::Ini;
+
+/// A running `callhook record`; killed when dropped.
+pub struct Recorder {
+    child: Child,
+    file: PathBuf,
+}
+
+impl Recorder {
+    /// Starts to record into `file` and waits until the first snapshot is written.
+    ///
+    /// # Panics
+    ///
+    /// If that does not come.
+    pub async fn start(ini: &Ini, file: &Path, arguments: &[&str]) -> Self {
+        let child = Callhook::command(&["record", "--config"])
+            .arg(ini.write())
+            .arg(file)
+            .args(arguments)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("callhook starts");
+        let recorder = Self { child, file: file.to_owned() };
+        recorder.wait_for_lines(2).await;
+        recorder
+    }
+
+    /// Waits until the recording has as many lines, the first one included.
+    ///
+    /// # Panics
+    ///
+    /// If it does not get them.
+    pub async fn wait_for_lines(&self, count: usize) {
+        let enough = || {
+            let text = std::fs::read_to_string(&self.file).ok()?;
+            (text.lines().count() >= count).then_some(())
+        };
+        eventually(&format!("{count} lines in the recording"), enough).await.expect("it grows");
+    }
+
+    /// SIGTERM; waits until it has ended by itself.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    pub async fn stop(mut self) -> ExitStatus {
+        terminate(&self.child);
+        let ended = eventually("the end of the process", || self.child.try_wait().ok().flatten());
+        ended.await.expect("it ends")
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
