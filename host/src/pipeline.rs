@@ -158,7 +158,7 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
         commit.failures.push(FailedTransform {
             event_id: event.event_id.clone(),
             endpoint: failed.endpoint,
-            plugin: failure.plugin.clone(),
+            plugin: failure.plugin.to_string(),
             kind: failure.kind.name().to_owned(),
             message: failure.to_string(),
         });

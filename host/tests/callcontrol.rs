@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use callhook::clock::Clock;
+use callhook::config::Secret;
 use callhook::metrics::Metrics;
-use callhook::source::callcontrol::{Secret, Settings, SourceError, Watcher};
+use callhook::source::callcontrol::{Settings, SourceError, Watcher};
 use callhook::source::notice::{LegKey, Notice, Participant, Seen, Status};
 use callhook_pbx::{Builder, Casing, ExpiresIn, Looked, Pbx};
 use tokio::net::{TcpListener, TcpStream};

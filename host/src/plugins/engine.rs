@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    /// QuickJS components made by jco in its default mode use `task.cancel`; Lua needs exceptions.
+    /// Components made of JavaScript by jco use `task.cancel`, those of Lua exceptions.
     #[test]
     fn what_other_languages_compile_to_is_accepted() {
         let engine = Engine::new(&unpooled()).unwrap();

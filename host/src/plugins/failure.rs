@@ -26,9 +26,9 @@ const MAX_FRAMES: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginFailure {
     /// The plugin's name in the .ini.
-    pub plugin: String,
+    pub plugin: Box<str>,
     /// The version that it gives itself; empty if it failed before it told.
-    pub version: String,
+    pub version: Box<str>,
     /// What kind of failure, to branch on and to count.
     pub kind: FailureKind,
     /// What happened and what to do, as the rest of a sentence that begins with the plugin.
@@ -36,7 +36,7 @@ pub struct PluginFailure {
     /// What the plugin wrote to its standard output and error during the call, at most 64 KiB.
     pub stderr: String,
     /// Where in the plugin it happened, innermost function first; empty where nothing trapped.
-    pub backtrace: Vec<String>,
+    pub backtrace: Box<[String]>,
 }
 
 /// The kinds of failure.
@@ -130,12 +130,12 @@ impl PluginFailure {
     ) -> Self {
         let environment = &state.environment;
         Self {
-            plugin: environment.plugin.clone(),
-            version: version.to_owned(),
+            plugin: environment.plugin.as_str().into(),
+            version: version.into(),
             kind,
             message: environment.secrets.hide(&message),
             stderr: environment.secrets.hide(&state.wasi.capture.text()),
-            backtrace: Vec::new(),
+            backtrace: Box::default(),
         }
     }
 
@@ -226,9 +226,9 @@ fn bare(text: &str) -> &str {
     text.strip_prefix("wasm trap: ").unwrap_or(text)
 }
 
-fn backtrace(error: &wasmtime::Error) -> Vec<String> {
+fn backtrace(error: &wasmtime::Error) -> Box<[String]> {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
-        return Vec::new();
+        return Box::default();
     };
     let text = trace.to_string();
     // The first line is a heading; every other line is "number: offset - module!function".

@@ -1,6 +1,7 @@
 //! What the tests and benches of plugins share: events, and the fixture that misbehaves.
 
 #![allow(dead_code, reason = "each test and bench uses its own part of it")]
+#![allow(clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -82,7 +83,7 @@ pub(crate) fn hostile_spec(what: &str) -> PluginSpec {
 /// A hostile plugin that does `what` for events of callers named `evil`. It has time enough for
 /// what is not about time, however busy the machine is.
 pub(crate) fn hostile(what: &str) -> Plugin {
-    hostile_within(what, Duration::from_secs(60))
+    hostile_within(what, Duration::from_mins(1))
 }
 
 /// [`hostile`] with this deadline.

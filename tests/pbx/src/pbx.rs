@@ -146,12 +146,10 @@ impl Pbx {
         self.wait("no open socket", |state| state.sockets.is_empty()).await
     }
 
-    /// Waits until a socket is open and a list was read since the call began: a watcher that
-    /// connects is in the picture then.
+    /// Waits until a watcher is in the picture: a socket is open, and a list was read since.
     pub async fn wait_for_watcher(&self) -> Result<(), Waited> {
-        let before = self.counts().lists;
-        let ready = move |state: &State| !state.sockets.is_empty() && state.counts.lists > before;
-        self.wait("an open socket and a read list", ready).await
+        let ready = |state: &State| !state.sockets.is_empty() && state.lists_since_socket > 0;
+        self.wait("an open socket and a list read since", ready).await
     }
 
     /// Waits until the watcher has caught up: every visible participant that is still there was

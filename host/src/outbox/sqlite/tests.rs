@@ -353,12 +353,12 @@ fn a_missing_folder_is_named() {
 
 #[test]
 fn a_clock_set_back_between_runs_stalls_nothing() {
-    let mut bench = Bench::at(Clock::starting_at("2030-01-01T00:00:00Z".parse().unwrap()));
+    let mut bench = Bench::at(Clock::with_stopped_wall("2030-01-01T00:00:00Z".parse().unwrap()));
     bench.append(one("e1", "a"));
     bench.append(one("e2", "b"));
     assert_eq!(bench.claim(CRM, 1), [id("e1")]);
     bench.outbox().reschedule(&id("e1"), LONG, attempt()).wait().unwrap();
-    bench.reopen_at(Clock::starting_at("1970-01-01T00:00:10Z".parse().unwrap()));
+    bench.reopen_at(Clock::with_stopped_wall("1970-01-01T00:00:10Z".parse().unwrap()));
     let claims = bench.claims(CRM, 9);
     assert_eq!(claims.requests.len(), 1, "what was due still is");
     assert!(claims.next_in.is_some_and(|wait| wait <= LONG && wait > LONG / 2));

@@ -201,9 +201,8 @@ impl Exchange {
         let accepted =
             call.talking.is_some() || held_by.is_some_and(|leg| leg.status == Status::Connected);
         let face = match (call.talking.or(call.waiting), &call.group, call.offers.first()) {
-            (Some(id), _, _) => self.face_of_leg(id),
             (None, Some(group), Some(_)) => self.face_of(&group.dn),
-            (None, _, Some(&id)) => self.face_of_leg(id),
+            (Some(id), _, _) | (None, None, Some(&id)) => self.face_of_leg(id),
             (None, _, None) => return,
         };
         let on_trunk = self.face_of_leg(call.anchor).kind == Some(Kind::Trunk);

@@ -15,6 +15,8 @@ mod route;
 mod transfer;
 
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

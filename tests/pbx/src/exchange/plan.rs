@@ -64,6 +64,7 @@ pub enum Strategy {
 
 /// What is not known of the wire, with the likeliest guess as default. A client should cope
 /// with every value.
+#[expect(clippy::struct_excessive_bools, reason = "switches that know nothing of each other")]
 #[derive(Clone, Debug, Default)]
 pub struct Wire {
     /// Extension legs of an inbound call tell the dialled number. In all captures they do not.

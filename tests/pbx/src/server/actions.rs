@@ -3,8 +3,25 @@
 use serde_json::{Value, json};
 
 use crate::exchange::{Participant, Refused, Who};
-use crate::server::http::{Reply, find_participant};
+use crate::server::http::Reply;
+use crate::server::read::{find_participant, parts};
 use crate::server::state::Shared;
+
+/// Does what a POST asks for.
+pub(crate) fn act(shared: &Shared, path: &str, data: &Value) -> Reply {
+    let parts = parts(path);
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    match *parts.as_slice() {
+        ["callcontrol", dn, ..] if !shared.look(|state| state.visible(dn)) => Reply::forbidden(),
+        ["callcontrol", dn, "makecall"] | ["callcontrol", dn, "devices", _, "makecall"] => {
+            make_call(shared, dn, data)
+        }
+        ["callcontrol", dn, "participants", id, action] => {
+            on_participant(shared, dn, id, action, data)
+        }
+        _ => Reply::error(404, "not_found", "no such resource"),
+    }
+}
 
 /// A text of a body whose keys are lower case over HTTP and capitalised over the socket.
 fn text<'a>(data: &'a Value, key: &str) -> &'a str {
@@ -15,7 +32,7 @@ fn text<'a>(data: &'a Value, key: &str) -> &'a str {
 }
 
 /// `makecall`: the extension's leg dials the destination.
-pub(crate) fn make_call(shared: &Shared, dn: &str, data: &Value) -> Reply {
+fn make_call(shared: &Shared, dn: &str, data: &Value) -> Reply {
     let destination = text(data, "destination");
     let made = shared.act(|exchange| {
         let call = exchange.dial(dn, destination)?;
@@ -29,7 +46,7 @@ pub(crate) fn make_call(shared: &Shared, dn: &str, data: &Value) -> Reply {
 }
 
 /// An action on a participant. Those that only attach data change nothing here.
-pub(crate) fn act(shared: &Shared, dn: &str, id: &str, action: &str, data: &Value) -> Reply {
+fn on_participant(shared: &Shared, dn: &str, id: &str, action: &str, data: &Value) -> Reply {
     let found = shared.look(|state| find_participant(&state.exchange, dn, id).cloned());
     let Some(leg) = found else {
         return Reply::error(shared.settings.gone_status, "not_found", "no such participant");

@@ -7,6 +7,7 @@ use crate::server::socket::Out;
 use crate::server::state::Shared;
 
 /// The switches as they stand.
+#[expect(clippy::struct_excessive_bools, reason = "switches that know nothing of each other")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Switches {
     /// Logins get 401.

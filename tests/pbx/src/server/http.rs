@@ -10,16 +10,15 @@ use hyper::header::{
     UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode};
-use percent_encoding::percent_decode_str;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::exchange::Exchange;
-use crate::server::actions;
+use crate::server::actions::act;
 use crate::server::counts::Logged;
-use crate::server::faults::Looked;
+use crate::server::read::read;
 use crate::server::socket::{self, Out, Socket};
-use crate::server::state::{Shared, State};
+use crate::server::state::Shared;
 use crate::server::token::credentials_fit;
 use crate::server::xapi;
 
@@ -37,8 +36,9 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// An answer in JSON.
-    pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self { status, body: body.to_string() }
+    pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
+        // What is serialised here has no maps with odd keys, which alone could fail.
+        Self { status, body: serde_json::to_string(body).unwrap_or_default() }
     }
 
     /// An error as the API words it.
@@ -47,7 +47,7 @@ impl Reply {
     }
 
     /// A DN that is not listed for the app.
-    fn forbidden() -> Self {
+    pub(crate) fn forbidden() -> Self {
         Self::error(403, "forbidden", "the DN is not visible to this app")
     }
 }
@@ -155,6 +155,7 @@ fn upgrade(
         let id = state.next_socket;
         state.next_socket += 1;
         state.counts.sockets_opened += 1;
+        state.lists_since_socket = 0;
         state.sockets.insert(id, opened);
         id
     });
@@ -172,153 +173,4 @@ fn upgrade(
         }
     }
     response
-}
-
-/// The parts of a path, decoded.
-fn parts(path: &str) -> Vec<String> {
-    let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
-    path.trim_matches('/').split('/').map(decode).collect()
-}
-
-/// Reads DNs, devices, participants.
-pub(crate) async fn read(shared: &Shared, path: &str) -> Reply {
-    let parts = parts(path);
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    match *parts.as_slice() {
-        ["callcontrol"] => list(shared, |state| Some(state.all_dns())),
-        ["callcontrol", dn] => list(shared, |state| state.visible(dn).then(|| state.dn(dn))),
-        ["callcontrol", dn, "devices"] => shared.look(|state| {
-            let devices = || Reply::json(200, &state.devices(dn));
-            if state.visible(dn) { devices() } else { Reply::forbidden() }
-        }),
-        ["callcontrol", dn, "devices", device] => shared.look(|state| {
-            let devices = state.devices(dn);
-            let all = devices.as_array().into_iter().flatten();
-            let found =
-                all.into_iter().find(|found| found.get("device_id") == Some(&json!(device)));
-            match found {
-                _ if !state.visible(dn) => Reply::forbidden(),
-                Some(found) => Reply::json(200, found),
-                None => Reply::error(404, "not_found", "no such device"),
-            }
-        }),
-        ["callcontrol", dn, "participants"] => {
-            list(shared, |state| state.visible(dn).then(|| state.participants(dn)))
-        }
-        ["callcontrol", dn, "participants", id] => read_participant(shared, dn, id).await,
-        _ => Reply::error(404, "not_found", "no such resource"),
-    }
-}
-
-/// Reads more than one participant.
-fn list(shared: &Shared, find: impl FnOnce(&mut State) -> Option<Value>) -> Reply {
-    shared.change(|state| {
-        state.counts.lists += 1;
-        if let Some(fault) = state.switches.lists.take() {
-            return fault;
-        }
-        find(state).map_or_else(Reply::forbidden, |found| Reply::json(200, &found))
-    })
-}
-
-/// Reads one participant, early or late.
-async fn read_participant(shared: &Shared, dn: &str, id: &str) -> Reply {
-    let gone = shared.settings.gone_status;
-    let (early, delay) = shared.change(|state| {
-        state.counts.reads_begun += 1;
-        let looked = state.switches.held.or(state.switches.delay.map(|(_, looked)| looked));
-        let early = (looked == Some(Looked::AtArrival)).then(|| state.read_one(dn, id, gone));
-        (early, state.switches.delay.map(|(delay, _)| delay))
-    });
-    if let Some(delay) = delay {
-        tokio::time::sleep(delay).await;
-    }
-    shared.until(|state| state.switches.held.is_none()).await;
-    shared.change(|state| {
-        state.counts.reads_done += 1;
-        match state.switches.reads.take() {
-            Some(fault) => fault,
-            None => early.unwrap_or_else(|| state.read_one(dn, id, gone)),
-        }
-    })
-}
-
-/// Does what a POST asks for.
-pub(crate) fn act(shared: &Shared, path: &str, data: &Value) -> Reply {
-    let parts = parts(path);
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    match *parts.as_slice() {
-        ["callcontrol", dn, ..] if !shared.look(|state| state.visible(dn)) => Reply::forbidden(),
-        ["callcontrol", dn, "makecall"] | ["callcontrol", dn, "devices", _, "makecall"] => {
-            actions::make_call(shared, dn, data)
-        }
-        ["callcontrol", dn, "participants", id, action] => {
-            actions::act(shared, dn, id, action, data)
-        }
-        _ => Reply::error(404, "not_found", "no such resource"),
-    }
-}
-
-impl State {
-    /// Whether the app sees this DN.
-    fn visible(&self, dn: &str) -> bool {
-        self.exchange.plan().visible(dn)
-    }
-
-    /// All DNs that the app sees.
-    fn all_dns(&mut self) -> Value {
-        let numbers: Vec<String> = self.exchange.plan().dns.keys().cloned().collect();
-        let visible = numbers.iter().filter(|dn| self.exchange.plan().visible(dn));
-        let visible: Vec<&String> = visible.collect();
-        visible.into_iter().map(|dn| self.dn(dn)).collect()
-    }
-
-    /// A DN with everything it has.
-    fn dn(&mut self, dn: &str) -> Value {
-        json!({
-            "dn": dn,
-            "type": self.exchange.plan().kind(dn),
-            "devices": self.devices(dn),
-            "participants": self.participants(dn),
-        })
-    }
-
-    /// The phones of a DN.
-    fn devices(&self, dn: &str) -> Value {
-        let found = self.exchange.plan().dns.get(dn);
-        let devices = found.map(|found| found.devices.as_slice()).unwrap_or_default();
-        let device = |id: &String| json!({ "dn": dn, "device_id": id, "user_agent": "Simulated" });
-        devices.iter().map(device).collect()
-    }
-
-    /// The participants of a DN, which are read with this.
-    fn participants(&mut self, dn: &str) -> Value {
-        let found: Vec<_> = self.exchange.participants().filter(|leg| leg.dn == dn).collect();
-        for leg in &found {
-            self.unread.remove(&leg.id);
-        }
-        json!(found)
-    }
-
-    /// One participant, which is read with this.
-    fn read_one(&mut self, dn: &str, id: &str, gone_status: u16) -> Reply {
-        if !self.visible(dn) {
-            return Reply::forbidden();
-        }
-        let found = find_participant(&self.exchange, dn, id);
-        let Some(found) = found else {
-            return Reply::error(gone_status, "not_found", "no such participant");
-        };
-        self.unread.remove(&found.id);
-        Reply::json(200, &json!(found))
-    }
-}
-
-/// The participant that a path names.
-pub(crate) fn find_participant<'a>(
-    exchange: &'a Exchange,
-    dn: &str,
-    id: &str,
-) -> Option<&'a crate::exchange::Participant> {
-    exchange.participant(id.parse().ok()?).filter(|found| found.dn == dn)
 }

@@ -5,6 +5,7 @@ mod actions;
 mod counts;
 mod faults;
 mod http;
+mod read;
 mod settings;
 mod socket;
 mod state;

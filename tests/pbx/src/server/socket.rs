@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::body::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -13,7 +14,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
-use crate::server::http;
+use crate::server::actions::act;
+use crate::server::read::read;
 use crate::server::settings::Casing;
 use crate::server::state::Shared;
 
@@ -34,6 +36,38 @@ pub(crate) struct Socket {
     /// Pings that were sent and not answered yet. A pong tells that the client has read all
     /// before it.
     unanswered_pings: u64,
+}
+
+/// A frame as it is observed.
+#[derive(Serialize)]
+struct SnakeFrame<'a> {
+    sequence: u64,
+    event: SnakeEvent<'a>,
+}
+
+/// Its event.
+#[derive(Serialize)]
+struct SnakeEvent<'a> {
+    event_type: u8,
+    entity: &'a str,
+    attached_data: Option<Value>,
+}
+
+/// A frame as the guide prints it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PascalFrame<'a> {
+    sequence: u64,
+    event: PascalEvent<'a>,
+}
+
+/// Its event.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PascalEvent<'a> {
+    event_type: u8,
+    entity: &'a str,
+    attached_data: Option<Value>,
 }
 
 /// What the task of a socket is told.
@@ -62,16 +96,17 @@ impl Socket {
     pub(crate) fn tell(&mut self, casing: Casing, kind: u8, entity: &str, data: Option<Value>) {
         self.sequence += 1;
         let frame = match casing {
-            Casing::Snake => json!({
-                "sequence": self.sequence,
-                "event": { "event_type": kind, "entity": entity, "attached_data": data },
+            Casing::Snake => serde_json::to_string(&SnakeFrame {
+                sequence: self.sequence,
+                event: SnakeEvent { event_type: kind, entity, attached_data: data },
             }),
-            Casing::Pascal => json!({
-                "Sequence": self.sequence,
-                "Event": { "EventType": kind, "Entity": entity, "AttachedData": data },
+            Casing::Pascal => serde_json::to_string(&PascalFrame {
+                sequence: self.sequence,
+                event: PascalEvent { event_type: kind, entity, attached_data: data },
             }),
         };
-        self.send(Out::Frame(frame.to_string()));
+        // JSON of texts and numbers cannot fail.
+        self.send(Out::Frame(frame.unwrap_or_default()));
     }
 
     /// Gives the task an order. A task that is gone needs none.
@@ -194,8 +229,8 @@ async fn answer(shared: &Arc<Shared>, id: u64, text: &str) {
     let path = request.get("Path").and_then(Value::as_str).unwrap_or_default().to_owned();
     let data = request.get("RequestData").filter(|data| !data.is_null());
     let reply = match data {
-        None => http::read(shared, &path).await,
-        Some(data) => http::act(shared, &path, data),
+        None => read(shared, &path).await,
+        Some(data) => act(shared, &path, data),
     };
     let attached = json!({
         "RequestID": request.get("RequestID"),

@@ -46,6 +46,8 @@ pub(crate) struct State {
     pub(crate) deaf: Vec<Socket>,
     /// The number of the next socket.
     pub(crate) next_socket: u64,
+    /// Lists that were read since a socket was opened.
+    pub(crate) lists_since_socket: u64,
     /// Visible participants whose latest state nobody has read.
     pub(crate) unread: BTreeSet<i64>,
     /// What was counted.
@@ -64,6 +66,7 @@ impl Shared {
             sockets: BTreeMap::new(),
             deaf: Vec::new(),
             next_socket: 1,
+            lists_since_socket: 0,
             unread: BTreeSet::new(),
             counts: Counts::default(),
             log: VecDeque::new(),
