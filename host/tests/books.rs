@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use callhook::clock::Clock;
+use callhook::config::Secret;
 use callhook::metrics::Metrics;
-use callhook::source::callcontrol::{Secret, Settings, Watcher};
+use callhook::source::callcontrol::{Settings, Watcher};
 use callhook::source::notice::{DnType, Known, Seen};
 use callhook_pbx::{Builder, Pbx};
 use tokio::sync::{mpsc, watch};

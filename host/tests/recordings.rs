@@ -39,14 +39,10 @@ fn every_recording_gives_its_expected_events() {
         let name = beside.display();
         match fs::read_to_string(&beside) {
             Ok(expected) if expected == told => {}
-            Ok(expected) => {
-                writeln!(wrong, "{name} expects\n{expected}but these come\n{told}")
-            }
-            .expect("a text grows"),
-            Err(_) => {
-                writeln!(wrong, "{name} is missing; it would contain\n{told}")
-            }
-            .expect("a text grows"),
+            Ok(expected) => { writeln!(wrong, "{name} expects\n{expected}but these come\n{told}") }
+                .expect("a text grows"),
+            Err(_) => { writeln!(wrong, "{name} is missing; it would contain\n{told}") }
+                .expect("a text grows"),
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

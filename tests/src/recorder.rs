@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 
-use crate::process::{Callhook, eventually, terminate};
 use crate::Ini;
+use crate::process::{Callhook, eventually, terminate};
 
 /// A running `callhook record`; killed when dropped.
 pub struct Recorder {

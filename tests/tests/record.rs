@@ -13,8 +13,7 @@ use promises::{Ini, Recorder};
 /// Plays this to the recording binary and gives the recording.
 async fn recorded(builder: Builder, play: Play, arguments: &[&str]) -> (Recording, String) {
     let pbx = builder.start().await.expect("the exchange starts");
-    let ini = Ini::new(&pbx, "http://127.0.0.1:9/")
-        .section("did", &["420226201001 = PragueDID"]);
+    let ini = Ini::new(&pbx, "http://127.0.0.1:9/").section("did", &["420226201001 = PragueDID"]);
     let file = ini.folder().join("calls.jsonl");
     let recorder = Recorder::start(&ini, &file, arguments).await;
     let stage = Stage { pace: Duration::from_millis(50), narrator: &|_| {} };
@@ -66,9 +65,8 @@ async fn a_play_that_is_recorded_again_gives_the_events_of_the_recording_that_is
 
 #[tokio::test]
 async fn what_the_books_say_is_recorded_too() {
-    let office = Pbx::small_office()
-        .named_did("420226201001", "Prague", "106")
-        .configuration_api(true);
+    let office =
+        Pbx::small_office().named_did("420226201001", "Prague", "106").configuration_api(true);
     let (recording, _) = recorded(office, Play::Incoming, &[]).await;
     assert_eq!(told(&recording), kept("books"));
 }

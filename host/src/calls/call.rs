@@ -219,7 +219,10 @@ impl Call {
         }
         // The mere name of a rule takes the place of nothing that has a number.
         let numbered = |did: &Did| !did.number.is_empty();
-        if facts.did.as_ref().is_some_and(|did| numbered(did) || !self.did.as_ref().is_some_and(numbered))
+        if facts
+            .did
+            .as_ref()
+            .is_some_and(|did| numbered(did) || !self.did.as_ref().is_some_and(numbered))
         {
             self.did.clone_from(&facts.did);
         }

@@ -117,7 +117,8 @@ impl KnownDns {
     }
 
     fn is_rule(&self, name: &str, settings: &Settings) -> bool {
-        settings.dids.values().any(|rule| rule == name) || self.dids.iter().any(|it| it.name == name)
+        settings.dids.values().any(|rule| rule == name)
+            || self.dids.iter().any(|it| it.name == name)
     }
 
     /// Says who the parties are. They are told apart without that, so that a call stays the same

@@ -57,7 +57,10 @@ fn the_settings_name_a_did_before_the_books() {
     assert_eq!(gist(&first_event(dialled(NUMBER))), [NUMBER, "Brno", "", ""]);
     assert_eq!(gist(&first_event(dialled("00420226201002"))), ["00420226201002", "Brno", "", ""]);
     assert_eq!(gist(&first_event(dialled("420226201003"))), ["420226201003", "Zlin", "", ""]);
-    assert_eq!(gist(&first_event(dialled("420226201004"))), ["420226201004", "420226201004", "", ""]);
+    assert_eq!(
+        gist(&first_event(dialled("420226201004"))),
+        ["420226201004", "420226201004", "", ""]
+    );
 }
 
 #[test]

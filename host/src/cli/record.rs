@@ -32,8 +32,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.config.config;
     let config = super::load(path)?;
     log::start(&config.log);
-    let pbx = choose(&config, arguments.pbx.as_deref())
-        .map_err(|fault| super::tell(path, &[fault]))?;
+    let pbx =
+        choose(&config, arguments.pbx.as_deref()).map_err(|fault| super::tell(path, &[fault]))?;
     super::runtime()?.block_on(async {
         let told = shutdown::signal()?;
         let over = async {

@@ -62,7 +62,10 @@ fn notices() -> Vec<Notice> {
         Seen::Tick,
     ];
     let wall = "2022-01-06T19:59:45.123456Z".parse().unwrap();
-    (0..).zip(seen).map(|(s, what)| Notice { at: Moment { wall, mono: Duration::from_millis(s) }, what }).collect()
+    (0..)
+        .zip(seen)
+        .map(|(s, what)| Notice { at: Moment { wall, mono: Duration::from_millis(s) }, what })
+        .collect()
 }
 
 fn written(masked: bool) -> String {
@@ -90,9 +93,9 @@ fn what_was_written_is_read() {
 #[test]
 fn a_masked_recording_holds_no_number_and_no_name_of_anybody() {
     let text = written(true);
-    for secret in [
-        "774852629", "226201001", "PragueDID", "Jan", "Alice", "alice", "example.org", "192.0.2.7",
-    ] {
+    for secret in
+        ["774852629", "226201001", "PragueDID", "Jan", "Alice", "alice", "example.org", "192.0.2.7"]
+    {
         assert!(!text.contains(secret), "{secret} is in\n{text}");
     }
 }

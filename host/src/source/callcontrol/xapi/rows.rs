@@ -45,12 +45,7 @@ pub(in super::super) fn known(books: &BTreeMap<Book, Vec<Row>>) -> Known {
     }
 }
 
-fn add(
-    numbers: &mut BTreeMap<String, KnownNumber>,
-    row: &Row,
-    kind: DnType,
-    name: Option<String>,
-) {
+fn add(numbers: &mut BTreeMap<String, KnownNumber>, row: &Row, kind: DnType, name: Option<String>) {
     let Some(number) = text(row, "number") else { return };
     let email = text(row, "emailaddress");
     let empty = KnownNumber { number: number.clone(), kind: DnType::None, name: None, email: None };
