@@ -19,6 +19,17 @@ impl Recorder {
     ///
     /// If that does not come.
     pub async fn start(ini: &Ini, file: &Path, arguments: &[&str]) -> Self {
+        let recorder = Self::spawn(ini, file, arguments);
+        recorder.wait_for_lines(2).await;
+        recorder
+    }
+
+    /// Starts to record and waits for nothing.
+    ///
+    /// # Panics
+    ///
+    /// If the process cannot be started.
+    pub fn spawn(ini: &Ini, file: &Path, arguments: &[&str]) -> Self {
         let child = Callhook::command(&["record", "--config"])
             .arg(ini.write())
             .arg(file)
@@ -26,9 +37,7 @@ impl Recorder {
             .stderr(Stdio::null())
             .spawn()
             .expect("callhook starts");
-        let recorder = Self { child, file: file.to_owned() };
-        recorder.wait_for_lines(2).await;
-        recorder
+        Self { child, file: file.to_owned() }
     }
 
     /// Waits until the recording has as many lines, the first one included.
@@ -49,8 +58,17 @@ impl Recorder {
     /// # Panics
     ///
     /// If it does not end.
-    pub async fn stop(mut self) -> ExitStatus {
+    pub async fn stop(self) -> ExitStatus {
         terminate(&self.child);
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    pub async fn ended(mut self) -> ExitStatus {
         let ended = eventually("the end of the process", || self.child.try_wait().ok().flatten());
         ended.await.expect("it ends")
     }

@@ -1,4 +1,4 @@
-//! The doors of [`crate::fuzzing`] into this module.
+//! The doors through which fuzzing reaches this module.
 
 use std::collections::BTreeMap;
 
