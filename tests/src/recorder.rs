@@ -1,5 +1,7 @@
 //! `callhook record` as a child process.
 
+#![expect(clippy::expect_used, reason = "whatever is missing fails the test")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 
@@ -50,7 +52,16 @@ impl Recorder {
             let text = std::fs::read_to_string(&self.file).ok()?;
             (text.lines().count() >= count).then_some(())
         };
-        eventually(&format!("{count} lines in the recording"), enough).await.expect("it grows");
+        self.wait_until(&format!("{count} lines in the recording"), enough).await;
+    }
+
+    /// Waits until there is something; `what` names it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come.
+    pub async fn wait_until(&self, what: &str, look: impl FnMut() -> Option<()>) {
+        eventually(what, look).await.expect("it comes");
     }
 
     /// SIGTERM; waits until it has ended by itself.

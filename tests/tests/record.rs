@@ -1,14 +1,21 @@
 //! `callhook record` writes down what happened, so that replaying it tells the same events.
 
+#![expect(clippy::expect_used, reason = "whatever is missing fails the test")]
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use callhook::calls::replay;
+use callhook::source::notice::Seen;
 use callhook::source::recording::Recording;
 use callhook_pbx::{Builder, Call, Pbx};
 use promises::{Ini, Recorder};
 
 const CALLER: &str = "420774852629";
+
+/// Participants by DN and id, and where they stand.
+type View = BTreeMap<(String, i64), String>;
 
 /// An exchange, and the recording binary that watches it.
 struct Recorded {
@@ -31,9 +38,25 @@ impl Recorded {
         Self { pbx, ini, file, recorder }
     }
 
-    /// Waits until what people did was seen.
+    /// Waits until the recording shows what people did.
     async fn seen(&self) {
-        self.pbx.wait_until_caught_up().await.expect("it is read");
+        self.recorder
+            .wait_until("the recording to catch up", || {
+                let recording = Recording::load(&self.file).ok()?;
+                (view(&recording)? == self.truth(&recording)).then_some(())
+            })
+            .await;
+    }
+
+    /// The participants that callhook can see, and where they stand.
+    fn truth(&self, recording: &Recording) -> View {
+        let dns = recording.notices.iter().find_map(|notice| match &notice.what {
+            Seen::Snapshot(snapshot) => Some(&snapshot.dns),
+            _ => None,
+        });
+        let visible = |number: &str| dns.into_iter().flatten().any(|dn| dn.number == number);
+        let all = self.pbx.participants().into_iter().filter(|leg| visible(&leg.dn));
+        all.map(|leg| ((leg.dn, leg.id), format!("{:?}", leg.status))).collect()
     }
 
     async fn arrives(&self, caller: &str, did: &str) -> Call {
@@ -62,6 +85,24 @@ impl Recorded {
         drop(self.ini);
         (recording, text)
     }
+}
+
+/// What a recording shows at its end.
+fn view(recording: &Recording) -> Option<View> {
+    let mut view = None;
+    for notice in &recording.notices {
+        let legs: &mut View = view.get_or_insert_default();
+        match &notice.what {
+            Seen::Leg(leg) => {
+                legs.insert((leg.key.dn.clone(), leg.key.id), format!("{:?}", leg.status));
+            }
+            Seen::LegGone(key) => {
+                legs.remove(&(key.dn.clone(), key.id));
+            }
+            _ => {}
+        }
+    }
+    view
 }
 
 /// To make the recordings that are kept anew: `KEEP_RECORDINGS=folder`.

@@ -1,4 +1,4 @@
-//! The Configuration API, `/xapi/v1`, as far as it says who and what the numbers are: OData, at
+//! The Configuration API, `/xapi/v1`, as far as it says who and what the numbers are: `OData`, at
 //! most 100 rows a page (documented), with links to the next (documented).
 
 use serde_json::{Value, json};

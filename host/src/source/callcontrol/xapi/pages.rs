@@ -1,4 +1,4 @@
-//! Reads one book, page by page, as OData has it.
+//! Reads one book, page by page, as `OData` has it.
 
 use hyper::StatusCode;
 use serde_json::Value;
