@@ -21,7 +21,7 @@ pub use self::settings::Faults;
 use crate::calls::Engine;
 use crate::clock::Clock;
 use crate::config::{Config, PbxConfig};
-use crate::console::{self, PbxState, ReadState, Readiness};
+use crate::console;
 use crate::delivery::{Delivery, probe};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, SqliteOutbox};
@@ -187,12 +187,8 @@ impl App {
         })?;
         let address = listener.local_addr().context("while asking for the console's address")?;
         tracing::info!(%address, "Console listens.");
-        let state: Arc<dyn ReadState> = Arc::<Health>::clone(health);
-        let (metrics, mut stopped) = (self.metrics.clone(), stopped.clone());
-        tasks.spawn(console::serve(listener, state, metrics, async move {
-            // A sender that is gone means the same as its word.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        }));
+        let health: Arc<dyn console::Health> = Arc::<Health>::clone(health);
+        tasks.spawn(console::serve(listener, health, self.metrics.clone(), stopped.clone()));
         Ok(())
     }
 
@@ -249,32 +245,25 @@ async fn label(index: usize, mut from: mpsc::Receiver<Notice>, to: mpsc::Sender<
     }
 }
 
-impl ReadState for Health {
-    fn readiness(&self) -> Readiness {
-        let state = |(name, watched): &(String, Arc<AtomicBool>)| PbxState {
-            name: name.clone(),
-            connected: watched.load(Ordering::Acquire),
-        };
-        Readiness {
-            pbxs: self.exchanges.iter().map(state).collect(),
-            outbox_writable: self.outbox.is_writable(),
+impl console::Health for Health {
+    fn missing(&self) -> Vec<String> {
+        let unwatched = self.exchanges.iter().filter(|(_, seen)| !seen.load(Ordering::Acquire));
+        let mut missing: Vec<String> =
+            unwatched.map(|(name, _)| format!("the PBX {name} is not watched")).collect();
+        if !self.outbox.is_writable() {
+            missing.push("the outbox cannot commit".to_owned());
         }
-    }
-}
-
-impl Health {
-    fn is_ready(&self) -> bool {
-        let readiness = self.readiness();
-        readiness.outbox_writable && readiness.pbxs.iter().all(|pbx| pbx.connected)
+        missing
     }
 }
 
 /// Logs `ready` once, and never ends.
 async fn say_when_ready(health: &Health) {
+    use console::Health as _;
     let mut look = tokio::time::interval(READY_POLL);
-    while !health.is_ready() {
+    while !health.missing().is_empty() {
         look.tick().await;
     }
     tracing::info!("ready");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use callhook_pbx::Pbx;
@@ -82,6 +83,8 @@ impl Ini {
             "{pbx}{webhook}{more}\n[console]\nlisten = 127.0.0.1:0\n[log]\nlevel = debug\nformat = json\n"
         );
         fs::write(&path, text).expect("the .ini is written");
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(&path, private).expect("nobody else reads it");
         path
     }
 }

@@ -5,10 +5,20 @@
 //! between is replaced, and nothing is waited for by the clock: every wait is for a condition,
 //! with a deadline.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod component;
 mod ini;
 mod process;
 mod recorder;
 
+pub use component::component;
 pub use ini::Ini;
 pub use process::Callhook;
 pub use recorder::Recorder;

@@ -1,10 +1,11 @@
 //! The real binary as a child process.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
@@ -20,25 +21,33 @@ pub struct Callhook {
     log: Arc<Mutex<Vec<String>>>,
 }
 
-/// The binary, built once for all tests of a process.
+/// The binary that the same `cargo test --workspace` has built.
 fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "callhook", "--bin", "callhook"])
-            .args(["--message-format", "json"])
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo runs");
-        assert!(built.status.success(), "callhook does not build");
-        let messages = String::from_utf8_lossy(&built.stdout);
-        let artifact = messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|message| message["target"]["name"] == "callhook")
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from));
-        artifact.expect("cargo names the binary")
+        let test = std::env::current_exe().expect("the test knows where it is");
+        let profile = test.ancestors().nth(2).expect("it is in target/PROFILE/deps");
+        let binary = profile.join(format!("callhook{}", std::env::consts::EXE_SUFFIX));
+        let built = modified(&binary).unwrap_or(SystemTime::UNIX_EPOCH);
+        let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
+        let stale = newest(&host) > built;
+        assert!(!stale, "{} is stale: cargo build --workspace", binary.display());
+        binary
     })
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// When the newest file below a folder was changed.
+fn newest(folder: &Path) -> SystemTime {
+    let entries = fs::read_dir(folder).expect("the sources are there").flatten();
+    let times = entries.filter_map(|entry| {
+        let path = entry.path();
+        if path.is_dir() { Some(newest(&path)) } else { modified(&path) }
+    });
+    times.max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 impl Callhook {

@@ -1,5 +1,13 @@
 //! Each kind of call, played by people at the exchange, arrives as the webhooks it should.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 use callhook_pbx::{Call, Pbx};
 use callhook_receiver::Receiver;
 use promises::{Callhook, Ini, expect};

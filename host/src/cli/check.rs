@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{ConfigArgument, Failure, log};
 use crate::app::{App, Probe};
 use crate::clock::Clock;
+use crate::config::{Loaded, LogConfig, LogLevel};
 
 /// Looking for faults.
 #[derive(Debug, clap::Args)]
@@ -18,8 +19,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.config.config;
-    let config = super::load(path)?;
-    log::start(&config.log);
+    let Loaded { config, warnings } = super::load(path)?;
+    log::start(LogConfig { level: LogLevel::Warn, ..config.log });
+    for warning in warnings {
+        println!("warning    {warning}");
+    }
     println!("settings   ok: {}", path.display());
     let app = App::build(config, Clock::system()).map_err(|faults| super::tell(path, &faults.0))?;
     for (name, plugin) in app.plugins() {

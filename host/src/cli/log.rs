@@ -9,7 +9,7 @@ use crate::config::{LogConfig, LogFormat, LogLevel};
 
 /// From here on, log lines go to stderr: callhook's from the level of the settings on, those of
 /// the libraries from warnings on. A second call changes nothing.
-pub(super) fn start(settings: &LogConfig) {
+pub(super) fn start(settings: LogConfig) {
     let level = match settings.level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",

@@ -81,16 +81,9 @@ pub fn main() -> ExitCode {
 }
 
 /// Reads the settings; tells all that is wrong with them.
-fn load(path: &Path) -> Result<Config, Failure> {
-    match Config::load(path) {
-        Ok(Loaded { config, warnings }) => {
-            for warning in warnings {
-                eprintln!("warning: {warning}");
-            }
-            Ok(config)
-        }
-        Err(errors) => Err(tell(path, &errors.iter().map(ToString::to_string).collect::<Vec<_>>())),
-    }
+fn load(path: &Path) -> Result<Loaded, Failure> {
+    Config::load(path)
+        .map_err(|errors| tell(path, &errors.iter().map(ToString::to_string).collect::<Vec<_>>()))
 }
 
 /// Tells what is wrong with the settings, and that nothing came of them.

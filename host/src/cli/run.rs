@@ -3,6 +3,7 @@
 use super::{ConfigArgument, Failure, log};
 use crate::app::App;
 use crate::clock::Clock;
+use crate::config::Loaded;
 use crate::shutdown;
 
 /// The service.
@@ -19,8 +20,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.config.config;
-    let config = super::load(path)?;
-    log::start(&config.log);
+    let Loaded { config, warnings } = super::load(path)?;
+    log::start(config.log);
+    for warning in warnings {
+        tracing::warn!("{warning}.");
+    }
     let clock = arguments.wall_clock.map_or_else(Clock::system, Clock::with_stopped_wall);
     let app = App::build(config, clock).map_err(|faults| super::tell(path, &faults.0))?;
     super::runtime()?.block_on(async { Ok(app.run(shutdown::signal()?).await?) })

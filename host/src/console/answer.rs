@@ -10,7 +10,7 @@ use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
-use super::{ReadState, Readiness};
+use super::Health;
 use crate::metrics::Metrics;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -19,7 +19,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// What all answers are made from.
 pub(super) struct Console {
-    pub(super) state: Arc<dyn ReadState>,
+    pub(super) health: Arc<dyn Health>,
     pub(super) metrics: Metrics,
 }
 
@@ -27,10 +27,8 @@ pub(super) struct Console {
 #[derive(Serialize)]
 struct Ready {
     ready: bool,
-    /// What stands in the way, in words.
+    /// What stands in the way, a sentence each.
     missing: Vec<String>,
-    #[serde(flatten)]
-    readiness: Readiness,
 }
 
 impl Console {
@@ -48,7 +46,7 @@ impl Console {
         }
         match request.uri().path() {
             "/healthz" => reply(StatusCode::OK, TEXT, "alive\n".to_owned()),
-            "/readyz" => ready(self.state.readiness()),
+            "/readyz" => ready(self.health.missing()),
             "/metrics" => match self.metrics.render() {
                 Ok(text) => reply(StatusCode::OK, OPEN_METRICS, text),
                 Err(error) => reply(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
@@ -75,14 +73,8 @@ fn names_this_machine<B>(request: &Request<B>, local: IpAddr) -> bool {
 }
 
 /// 200 or 503, and what is missing.
-fn ready(readiness: Readiness) -> Response<Full<Bytes>> {
-    let unconnected = readiness.pbxs.iter().filter(|pbx| !pbx.connected);
-    let mut missing: Vec<String> =
-        unconnected.map(|pbx| format!("PBX {} is not connected", pbx.name)).collect();
-    if !readiness.outbox_writable {
-        missing.push("the outbox cannot commit".to_owned());
-    }
-    let body = Ready { ready: missing.is_empty(), missing, readiness };
+fn ready(missing: Vec<String>) -> Response<Full<Bytes>> {
+    let body = Ready { ready: missing.is_empty(), missing };
     let status = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match serde_json::to_string(&body) {
         Ok(json) => reply(status, JSON, json + "\n"),

@@ -19,7 +19,6 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -34,63 +33,36 @@ const CONNECTIONS: usize = 64;
 /// How long a request may take to arrive, and an open one to end at shutdown.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What must be so for the service to be ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Readiness {
-    /// Each PBX.
-    pub pbxs: Vec<PbxState>,
-    /// Whether the outbox can commit.
-    pub outbox_writable: bool,
+/// Whether the service can do its work. Asked for at every request, so it must answer at once.
+pub trait Health: Send + Sync {
+    /// What is missing for it, a sentence each; nothing if all is well.
+    fn missing(&self) -> Vec<String>;
 }
 
-/// How a PBX is doing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PbxState {
-    /// Its name in the .ini.
-    pub name: String,
-    /// Whether it is being watched.
-    pub connected: bool,
-}
-
-/// Where the console reads the state of the service. Asked for at every request, so it must
-/// answer at once.
-pub trait ReadState: Send + Sync {
-    /// How things are now.
-    fn readiness(&self) -> Readiness;
-}
-
-impl<F: Fn() -> Readiness + Send + Sync> ReadState for F {
-    fn readiness(&self) -> Readiness {
-        self()
-    }
-}
-
-/// Answers on `listener` until `shutdown` resolves, then lets open requests end.
+/// Answers on `listener` until `stopped` turns true, then lets open requests end.
 pub async fn serve(
     listener: TcpListener,
-    state: Arc<dyn ReadState>,
+    health: Arc<dyn Health>,
     metrics: Metrics,
-    shutdown: impl Future<Output = ()>,
+    mut stopped: watch::Receiver<bool>,
 ) {
-    let console = Arc::new(Console { state, metrics });
-    let (stop, stopped) = watch::channel(false);
+    let console = Arc::new(Console { health, metrics });
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
     loop {
+        let connection_stopped = stopped.clone();
         let (stream, place) = tokio::select! {
-            () = &mut shutdown => break,
+            () = raised(&mut stopped) => break,
             accepted = next(&listener, &places) => accepted,
         };
-        let (console, stopped) = (Arc::clone(&console), stopped.clone());
+        let console = Arc::clone(&console);
         connections.spawn(async move {
-            converse(stream, console, stopped).await;
+            converse(stream, console, connection_stopped).await;
             drop(place);
         });
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    stop.send_replace(true);
     if tokio::time::timeout(PATIENCE, async { while connections.join_next().await.is_some() {} })
         .await
         .is_err()
@@ -134,7 +106,7 @@ async fn converse(stream: TcpStream, console: Arc<Console>, mut stopped: watch::
     );
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        _ = stopped.changed() => {
+        () = raised(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -142,4 +114,10 @@ async fn converse(stream: TcpStream, console: Arc<Console>, mut stopped: watch::
     if let Err(error) = ended {
         debug!(%error, "A console connection broke.");
     }
+}
+
+/// Resolves once it is time to stop.
+async fn raised(stopped: &mut watch::Receiver<bool>) {
+    // A sender that is gone means the same as a word from it.
+    drop(stopped.wait_for(|stop| *stop).await);
 }

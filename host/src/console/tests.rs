@@ -5,7 +5,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -16,29 +15,31 @@ const SOON: Duration = Duration::from_secs(20);
 /// A running console.
 struct Running {
     address: SocketAddr,
-    state: Arc<Mutex<Readiness>>,
+    missing: Missing,
     metrics: Metrics,
-    stop: oneshot::Sender<()>,
+    stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-fn readiness(connected: bool, outbox_writable: bool) -> Readiness {
-    Readiness { pbxs: vec![PbxState { name: "brno".to_owned(), connected }], outbox_writable }
+#[derive(Clone, Default)]
+struct Missing(Arc<Mutex<Vec<String>>>);
+
+impl Health for Missing {
+    fn missing(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
 }
 
 impl Running {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(readiness(true, true)));
+        let missing = Missing::default();
         let metrics = Metrics::default();
-        let (stop, stopped) = oneshot::channel();
-        let read = Arc::clone(&state);
-        let read = Arc::new(move || read.lock().unwrap().clone());
-        let task = tokio::spawn(serve(listener, read, metrics.clone(), async {
-            stopped.await.ok();
-        }));
-        Self { address, state, metrics, stop, task }
+        let (stop, stopped) = watch::channel(false);
+        let health = Arc::new(missing.clone());
+        let task = tokio::spawn(serve(listener, health, metrics.clone(), stopped));
+        Self { address, missing, metrics, stop, task }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -63,8 +64,8 @@ impl Running {
         self.ask("GET", path, &self.address.to_string()).await
     }
 
-    fn set(&self, state: Readiness) {
-        *self.state.lock().unwrap() = state;
+    fn set(&self, missing: &[&str]) {
+        *self.missing.0.lock().unwrap() = missing.iter().map(|&what| what.to_owned()).collect();
     }
 }
 
@@ -81,21 +82,16 @@ async fn readiness_follows_the_service_and_says_what_is_missing() {
     let console = Running::start().await;
     let (head, body) = console.get("/readyz").await;
     assert!(head.starts_with("http/1.1 200 ") && head.contains("application/json"), "{head}");
-    assert_eq!(
-        body,
-        "{\"ready\":true,\"missing\":[],\"pbxs\":[{\"name\":\"brno\",\"connected\":true}],\
-         \"outbox_writable\":true}\n"
-    );
-    console.set(readiness(false, false));
+    assert_eq!(body, "{\"ready\":true,\"missing\":[]}\n");
+    console.set(&["the PBX brno is not watched", "the outbox cannot commit"]);
     let (head, body) = console.get("/readyz?verbose").await;
     assert!(head.starts_with("http/1.1 503 "), "{head}");
     assert_eq!(
         body,
-        "{\"ready\":false,\"missing\":[\"PBX brno is not connected\",\
-         \"the outbox cannot commit\"],\"pbxs\":[{\"name\":\"brno\",\"connected\":false}],\
-         \"outbox_writable\":false}\n"
+        "{\"ready\":false,\"missing\":[\"the PBX brno is not watched\",\
+         \"the outbox cannot commit\"]}\n"
     );
-    console.set(readiness(true, true));
+    console.set(&[]);
     assert!(console.get("/readyz").await.0.starts_with("http/1.1 200 "));
 }
 
@@ -196,7 +192,7 @@ async fn a_shutdown_closes_idle_connections_and_ends() {
     while !answer.ends_with(b"alive\n") {
         assert_ne!(timeout(SOON, idle.read_buf(&mut answer)).await.unwrap().unwrap(), 0);
     }
-    console.stop.send(()).unwrap();
+    console.stop.send_replace(true);
     timeout(SOON, console.task).await.unwrap().unwrap();
     assert_eq!(timeout(SOON, idle.read(&mut [0; 16])).await.unwrap().unwrap(), 0, "closed");
     assert!(TcpStream::connect(console.address).await.is_err(), "nobody listens");

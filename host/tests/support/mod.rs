@@ -3,9 +3,7 @@
 #![allow(dead_code, reason = "each test and bench uses its own part of it")]
 #![allow(clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
-use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -20,7 +18,7 @@ use jiff::tz::TimeZone;
 pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("an engine"));
 
 /// The component in `tests/fixtures/hostile`, built once per run of the tests.
-pub(crate) static HOSTILE: LazyLock<PathBuf> = LazyLock::new(|| build("hostile"));
+pub(crate) static HOSTILE: LazyLock<PathBuf> = LazyLock::new(|| promises::component("hostile"));
 
 /// An event of a call that arrived at this time (UTC), in Prague.
 pub(crate) fn event(arrived: &str, number: i64, link: u32, kind: EventKind) -> CallEvent {
@@ -108,22 +106,4 @@ pub(crate) fn told(failure: &PluginFailure) -> (&'static str, &str) {
 pub(crate) fn directory() -> Arc<Directory> {
     let text = "extension,name,email,crm_id\n106,Jana,jana@example.com,77\n107,,,78\n";
     Arc::new(Directory::read(Path::new("users.csv"), text.as_bytes()).expect("a good file"))
-}
-
-/// Builds a component of this workspace as `build.rs` does, into the same folder.
-fn build(package: &str) -> PathBuf {
-    let here = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let marked = here.ancestors().find(|path| path.join("CACHEDIR.TAG").is_file());
-    let target = marked.unwrap_or(here).join("plugins");
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-    cargo
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .args(["rustc", "--quiet", "--package", package, "--lib", "--crate-type", "cdylib"])
-        .args(["--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"])
-        .arg(&target);
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"] {
-        cargo.env_remove(name);
-    }
-    assert!(cargo.status().expect("cargo starts").success(), "{package} builds");
-    target.join("wasm32-wasip2/plugin").join(format!("{package}.wasm"))
 }

@@ -1,20 +1,205 @@
-//! The chores of this repository, as `cargo xtask CHORE`.
+//! The chores of this repository, so that nobody has to remember how they are done:
+//! `cargo xtask test | check | demo | bench | fuzz`. Every command that is run is printed first.
 
 mod fuzz;
 
-use anyhow::Result;
-use clap::Parser;
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Parser, Subcommand};
+
+/// What components are compiled for.
+const WASM: &str = "wasm32-wasip2";
 
 /// The chores of this repository.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask")]
-enum Chore {
-    /// Feed everything that reads what comes from outside with nonsense for a while.
-    Fuzz(fuzz::Arguments),
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
 }
 
-fn main() -> Result<()> {
-    match Chore::parse() {
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Build everything and run all tests.
+    Test {
+        /// Passed on to `cargo test`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
+    /// Formatting, lints and documentation, all without a warning.
+    Check,
+    /// Play calls on a simulated 3CX and show what is sent.
+    Demo {
+        /// Passed on to `callhook demo`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
+    /// Feed everything that reads what comes from outside with nonsense for a while.
+    Fuzz(fuzz::Arguments),
+    /// Measure.
+    Bench {
+        /// Passed on to `cargo bench`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> anyhow::Result<()> {
+    match chore {
+        Chore::Test { rest } => test(rest),
+        Chore::Check => check(),
+        Chore::Demo { rest } => {
+            wasm_target()?;
+            cargo(&["run", "--package", "callhook", "--", "demo"]).passing(rest).run()
+        }
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
+        Chore::Bench { rest } => {
+            wasm_target()?;
+            cargo(&["bench", "--package", "callhook", "--benches"]).passing(rest).run()
+        }
+    }
+}
+
+/// Testing the whole workspace at once also builds the program that the end-to-end tests start.
+fn test(rest: Vec<OsString>) -> anyhow::Result<()> {
+    wasm_target()?;
+    cargo(&["test", "--workspace"]).passing(rest).run()
+}
+
+/// In the order of what fails soonest.
+fn check() -> anyhow::Result<()> {
+    wasm_target()?;
+    cargo(&["fmt", "--all", "--check"]).run()?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()?;
+    cargo(&["doc", "--workspace", "--no-deps"]).with("RUSTDOCFLAGS", "-D warnings").run()
+}
+
+/// Sees to it that components can be compiled, installing what is missing if rustup is there.
+fn wasm_target() -> anyhow::Result<()> {
+    if has_wasm_target()? {
+        return Ok(());
+    }
+    println!("The Rust target {WASM} is missing, and is installed now.");
+    Step::new("rustup", &["target", "add", WASM])
+        .run()
+        .with_context(|| format!("install the target {WASM} of your Rust toolchain"))?;
+    ensure!(has_wasm_target()?, "the target {WASM} was installed for another toolchain");
+    Ok(())
+}
+
+fn has_wasm_target() -> anyhow::Result<bool> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(&rustc)
+        .args(["--print", "target-libdir", "--target", WASM])
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("while running {}", rustc.display()))?;
+    ensure!(output.status.success(), "{} does not know the target {WASM}", rustc.display());
+    let folder = String::from_utf8(output.stdout).context("the toolchain's path is not UTF-8")?;
+    Ok(Path::new(folder.trim()).is_dir())
+}
+
+/// The cargo that runs this.
+fn cargo(arguments: &[&str]) -> Step {
+    Step::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)
+}
+
+/// The root of the repository, wherever this is run.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A command that is printed and then run.
+#[derive(Debug)]
+struct Step {
+    program: OsString,
+    arguments: Vec<OsString>,
+    variable: Option<(&'static str, &'static str)>,
+}
+
+impl Step {
+    fn new(program: impl Into<OsString>, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(OsString::from).collect();
+        Self { program: program.into(), arguments, variable: None }
+    }
+
+    fn passing(mut self, rest: Vec<OsString>) -> Self {
+        self.arguments.extend(rest);
+        self
+    }
+
+    fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variable = Some((name, value));
+        self
+    }
+
+    /// As it would be typed.
+    fn line(&self) -> String {
+        let name = Path::new(&self.program).file_stem().unwrap_or(&self.program);
+        let mut line = match self.variable {
+            Some((name, value)) => format!("{name}='{value}' "),
+            None => String::new(),
+        };
+        line.push_str(&name.to_string_lossy());
+        for argument in &self.arguments {
+            line.push(' ');
+            line.push_str(&argument.to_string_lossy());
+        }
+        line
+    }
+
+    fn run(self) -> anyhow::Result<()> {
+        println!("$ {}", self.line());
+        let status = Command::new(&self.program)
+            .args(&self.arguments)
+            .envs(self.variable)
+            .current_dir(root())
+            .status()
+            .with_context(|| format!("while running {}", self.program.display()))?;
+        if !status.success() {
+            bail!("failed: {} ({status})", self.line());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_printed_as_it_would_be_typed() {
+        let step = Step::new("/usr/bin/cargo", &["doc", "--no-deps"])
+            .with("RUSTDOCFLAGS", "-D warnings")
+            .passing(vec!["--open".into()]);
+        assert_eq!(step.line(), "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --open");
+    }
+
+    #[test]
+    fn what_follows_a_chore_is_passed_on() {
+        let typed = ["xtask", "demo", "--keep", "--", "x"];
+        let Chore::Demo { rest } = Arguments::parse_from(typed).chore else { panic!("demo") };
+        assert_eq!(rest, ["--keep", "--", "x"]);
+    }
+
+    #[test]
+    fn a_command_that_fails_fails_the_chore() {
+        let error = cargo(&["no-such-command"]).run().unwrap_err();
+        assert!(error.to_string().starts_with("failed: cargo no-such-command"), "{error}");
     }
 }

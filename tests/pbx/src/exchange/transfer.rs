@@ -103,6 +103,13 @@ impl Exchange {
         if let Some(other) = other {
             self.with(second, |call| call.turn_to(other));
         }
+        // What held the first caller before, such as a queue that stays, does so no longer if the
+        // second call has something that holds.
+        if known.waiting.is_some()
+            && let Some(old) = self.with(first, |call| call.waiting.take())
+        {
+            self.remove_leg(old);
+        }
         let survivor = match self.plan.wire.join {
             Join::LegMoves => self.join_into_first(first, second, Self::move_leg),
             Join::LegReplaced => self.join_into_first(first, second, Self::replace_leg),
