@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{ConfigArgument, Failure, log};
 use crate::app;
-use crate::config::{Config, PbxConfig};
+use crate::config::{Config, Loaded, PbxConfig};
 use crate::shutdown;
 
 /// Recording.
@@ -30,8 +30,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.config.config;
-    let config = super::load(path)?;
-    log::start(&config.log);
+    let Loaded { config, warnings } = super::load(path)?;
+    log::start(config.log);
+    for warning in warnings {
+        tracing::warn!("{warning}.");
+    }
     let pbx =
         choose(&config, arguments.pbx.as_deref()).map_err(|fault| super::tell(path, &[fault]))?;
     super::runtime()?.block_on(async {
