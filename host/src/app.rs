@@ -1,6 +1,7 @@
 //! The one place that builds the stages, in the order in which an event passes through them, and
 //! stops them in that order.
 
+mod record;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use self::record::record;
 pub use self::settings::Faults;
 use crate::calls::Engine;
 use crate::clock::Clock;

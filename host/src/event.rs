@@ -393,6 +393,21 @@ pub struct CallEvent {
     pub kind: EventKind,
 }
 
+impl CallEvent {
+    /// All internal sides that the event names.
+    pub fn parties_mut(&mut self) -> impl Iterator<Item = &mut Party> {
+        let of_kind: Vec<&mut Party> = match &mut self.kind {
+            EventKind::Ringing(ringing) => ringing.transferred_by.iter_mut().collect(),
+            EventKind::Started(started) => started.transferred_by.iter_mut().collect(),
+            EventKind::Ended(ended) => {
+                ended.transferred_to.iter_mut().chain(&mut ended.unanswered).collect()
+            }
+            _ => Vec::new(),
+        };
+        std::iter::once(&mut self.user).chain(&mut self.queue).chain(of_kind)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,8 @@ pub mod console;
 pub mod delivery;
 pub mod demo;
 pub mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod metrics;
 pub mod outbox;
 mod pipeline;

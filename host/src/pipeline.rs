@@ -91,7 +91,7 @@ impl Pipeline {
             return;
         }
         for event in &mut step.events {
-            introduce(&mut event.user, &self.directory);
+            event.parties_mut().for_each(|party| introduce(party, &self.directory));
         }
         let commit = commit(exchange.name.clone(), &step, &self.routes, &self.metrics);
         // Durable in the order of appending; nobody waits for it here.
@@ -105,11 +105,11 @@ impl Pipeline {
     }
 }
 
-/// Adds what the directory knows of a party, where the PBX told nothing.
+/// Adds what the directory knows of a party; it goes before what the PBX told.
 fn introduce(party: &mut Party, directory: &Directory) {
     if let Some(person) = directory.find(&party.number) {
-        party.name = party.name.take().or_else(|| person.name.clone());
-        party.email = party.email.take().or_else(|| person.email.clone());
+        party.name = person.name.clone().or_else(|| party.name.take());
+        party.email = person.email.clone().or_else(|| party.email.take());
     }
 }
 

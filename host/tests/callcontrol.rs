@@ -116,7 +116,7 @@ impl Listener {
                 self.view = shot.legs.into_iter().map(|leg| (leg.key.clone(), leg)).collect();
             }
             Seen::Lost => self.story.push("lost".to_owned()),
-            Seen::Tick => {}
+            Seen::Known(_) | Seen::Tick => {}
         }
     }
 

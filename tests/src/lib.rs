@@ -16,10 +16,12 @@
 mod component;
 mod ini;
 mod process;
+mod recorder;
 
 pub use component::component;
 pub use ini::Ini;
 pub use process::Callhook;
+pub use recorder::Recorder;
 
 use std::time::Duration;
 

@@ -145,9 +145,7 @@ impl Callhook {
     ///
     /// If it does not end.
     pub async fn stop(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
-        assert!(told.success(), "the process is there to be told");
+        terminate(&self.child);
         let ended = eventually("the end of the process", || self.child.try_wait().ok().flatten());
         ended.await.expect("it ends")
     }
@@ -161,6 +159,13 @@ impl Drop for Callhook {
     }
 }
 
+/// SIGTERM.
+pub(crate) fn terminate(child: &Child) {
+    let pid = child.id().to_string();
+    let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+    assert!(told.success(), "the process is there to be told");
+}
+
 /// The status of a GET, if there is an answer.
 pub(crate) async fn get(url: &str) -> Option<u16> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
@@ -171,7 +176,10 @@ pub(crate) async fn get(url: &str) -> Option<u16> {
 }
 
 /// Looks again and again until there is something, at most for [`PATIENCE`].
-async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T, String> {
+pub(crate) async fn eventually<T>(
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> Result<T, String> {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = tokio::time::interval(std::time::Duration::from_millis(5));
     while Instant::now() < deadline {

@@ -217,9 +217,16 @@ impl Call {
                 self.caller_name = facts.name.clone().or(self.caller_name.take());
             }
         }
-        if facts.did.is_some() {
+        // The mere name of a rule takes the place of nothing that has a number.
+        let numbered = |did: &Did| !did.number.is_empty();
+        if facts
+            .did
+            .as_ref()
+            .is_some_and(|did| numbered(did) || !self.did.as_ref().is_some_and(numbered))
+        {
             self.did.clone_from(&facts.did);
         }
+        self.queue = self.queue.take().or_else(|| facts.past_queue.clone());
     }
 
     /// Tells what the legs show and was not told yet.

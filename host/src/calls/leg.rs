@@ -46,6 +46,9 @@ pub(super) struct Facts {
     pub(super) did: Option<Did>,
     /// The queue that offered the call here.
     pub(super) queue: Option<Party>,
+    /// The queue whose name stands before the caller's: the call came through it, some time.
+    #[serde(default)]
+    pub(super) past_queue: Option<Party>,
     /// Who transferred the call here.
     pub(super) referred_by: Option<String>,
 }
@@ -80,6 +83,7 @@ impl Facts {
         };
         let external = external_number(leg, role, known);
         let originates = first.map_or_else(|| originates(leg), |first| first.originates);
+        let shown = known.unprefixed(&leg.party_caller_name, settings);
         Self {
             role,
             party: Party { number: leg.key.dn.clone(), kind, name: None, email: None },
@@ -90,9 +94,10 @@ impl Facts {
             direction: direction(leg, role, external.is_some(), originates),
             peer: if leg.party_dn.is_empty() { &leg.party_caller_id } else { &leg.party_dn }
                 .clone(),
-            name: display_name(leg),
-            did: did(&leg.party_did, settings),
+            name: display_name(&shown.name, leg),
+            did: known.did(&leg.party_did, shown.rule, settings),
             queue: offering_queue(leg),
+            past_queue: shown.queue,
             referred_by: Some(leg.referred_by_dn.clone()).filter(|dn| !dn.is_empty()),
             external,
         }
@@ -162,14 +167,9 @@ fn is_system(kind: &DnType) -> bool {
     matches!(kind, DnType::Queue | DnType::RingGroup | DnType::Receptionist | DnType::RoutePoint)
 }
 
-fn display_name(leg: &Participant) -> Option<String> {
-    let name = leg.party_caller_name.trim();
+fn display_name(name: &str, leg: &Participant) -> Option<String> {
     let is_number = name.trim_start_matches('+') == leg.party_caller_id.trim_start_matches('+');
     (!name.is_empty() && !is_number).then(|| name.to_owned())
-}
-
-fn did(number: &str, settings: &Settings) -> Option<Did> {
-    (!number.is_empty()).then(|| Did { number: number.to_owned(), name: settings.did_name(number) })
 }
 
 /// A queue's offer to an agent is taken to name the queue as its originator (inferred).

@@ -10,6 +10,7 @@
 mod call;
 mod known;
 mod leg;
+pub mod replay;
 mod tell;
 mod time;
 pub mod title;
@@ -46,21 +47,6 @@ pub struct Settings {
     pub dns: BTreeMap<String, PartyKind>,
     /// The wording of the end event's title.
     pub titles: Titles,
-}
-
-impl Settings {
-    /// The name of a DID's rule; `+420...`, `00420...` and `420...` are the same number.
-    fn did_name(&self, number: &str) -> Option<String> {
-        let plain = |number: &str| {
-            let digits = number.trim_start_matches('+');
-            digits.strip_prefix("00").unwrap_or(digits).to_owned()
-        };
-        let wanted = plain(number);
-        let exact = self.dids.get(number);
-        exact
-            .or_else(|| self.dids.iter().find(|(did, _)| plain(did) == wanted).map(|(_, n)| n))
-            .cloned()
-    }
 }
 
 /// What follows from one notice. Both parts belong into one transaction.
@@ -142,6 +128,7 @@ impl Engine {
                 self.watching = true;
                 self.compare(snapshot, at, &mut touched);
             }
+            Seen::Known(known) => self.known.read_books(known),
             Seen::Lost => self.watching = false,
             Seen::Tick => {}
         }
@@ -151,6 +138,7 @@ impl Engine {
         if self.watching {
             self.run_timers(at, &mut step);
         }
+        self.known.introduce(&mut step.events);
         step
     }
 

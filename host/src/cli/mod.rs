@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod log;
+mod record;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,11 @@ enum Command {
     Check(check::Arguments),
     /// Play calls on a simulated 3CX and show the webhooks that arrive; all on this machine.
     Demo(demo::Arguments),
+    /// Write down what the PBX tells, for tests and bug reports.
+    ///
+    /// Stop the service meanwhile, or give the recording an API client of its own: 3CX keeps one
+    /// token per client.
+    Record(record::Arguments),
 }
 
 /// Where the settings are.
@@ -62,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Record(arguments) => record::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

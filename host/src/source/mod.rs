@@ -3,3 +3,4 @@
 
 pub mod callcontrol;
 pub mod notice;
+pub mod recording;

@@ -25,6 +25,8 @@ pub enum Seen {
     LegGone(LegKey),
     /// Everything that is visible now: what is not in it is gone.
     Snapshot(Snapshot),
+    /// What the PBX's books say of its numbers. Replaces what they said before.
+    Known(Box<Known>),
     /// The PBX can no longer be watched. A snapshot follows when it can.
     Lost,
     /// Nothing new, but time has passed.
@@ -49,6 +51,39 @@ pub struct Dn {
     pub number: String,
     /// What it is.
     pub kind: DnType,
+}
+
+/// What the PBX's books say, as far as they are open to us.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The dialled numbers that have a rule with a name.
+    pub dids: Vec<KnownDid>,
+    /// The internal numbers, visible or not.
+    pub numbers: Vec<KnownNumber>,
+}
+
+/// A dialled number and its rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownDid {
+    /// The number; `*` before it stands for any digits.
+    pub number: String,
+    /// The name of the rule; never empty.
+    pub name: String,
+}
+
+/// An internal number and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownNumber {
+    /// The number.
+    pub number: String,
+    /// What it is; [`DnType::None`] where the books do not say.
+    pub kind: DnType,
+    /// The name of the person, the queue and so on; never empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The person's e-mail address; never empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
 }
 
 /// A leg of a call: one participant of one DN. Ids are run-time counters of the PBX and start

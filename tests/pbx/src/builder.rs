@@ -254,6 +254,13 @@ impl Builder {
         self
     }
 
+    /// The client may read the Configuration API; without this it gets a 403.
+    #[must_use]
+    pub fn configuration_api(mut self, open: bool) -> Self {
+        self.settings.configuration_api = open;
+        self
+    }
+
     /// How long the `wait_*` functions wait before they give up.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {

@@ -83,6 +83,11 @@ impl Pbx {
         &self.shared.settings.client_secret
     }
 
+    /// Whether the client may read the Configuration API.
+    pub fn has_books(&self) -> bool {
+        self.shared.settings.configuration_api
+    }
+
     /// Somebody inside, by the number.
     pub fn person(&self, number: &str) -> Person {
         Person::new(Arc::clone(&self.shared), number)

@@ -1,5 +1,7 @@
 //! The chores of this repository, so that nobody has to remember how they are done:
-//! `cargo xtask test | check | demo | bench`. Every command that is run is printed first.
+//! `cargo xtask test | check | demo | bench | fuzz`. Every command that is run is printed first.
+
+mod fuzz;
 
 use std::env;
 use std::ffi::OsString;
@@ -36,6 +38,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
+    /// Feed everything that reads what comes from outside with nonsense for a while.
+    Fuzz(fuzz::Arguments),
     /// Measure.
     Bench {
         /// Passed on to `cargo bench`.
@@ -62,6 +66,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
             wasm_target()?;
             cargo(&["run", "--package", "callhook", "--", "demo"]).passing(rest).run()
         }
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Bench { rest } => {
             wasm_target()?;
             cargo(&["bench", "--package", "callhook", "--benches"]).passing(rest).run()

@@ -193,6 +193,7 @@ impl<'a> Connection<'a> {
         if snapshot.after_gap {
             self.watched = true;
             self.metrics.pbx_connected.set(1);
+            self.rest.watched.notify_one();
             info!(dns, legs, "The PBX is watched.");
         } else {
             debug!(dns, legs, missed = self.reads.missed(), "Compared with a snapshot.");

@@ -81,10 +81,12 @@ impl Http {
         Arc::clone(&self.tls)
     }
 
-    /// The full address of `path`, which starts with a slash and is already escaped.
+    /// The full address of `path`, which starts with a slash, is already escaped, and may end in
+    /// a query.
     pub(super) fn url(&self, path: &str) -> Url {
+        let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
         let mut url = self.base.clone();
-        url.set_query(None);
+        url.set_query(query);
         url.set_fragment(None);
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         url

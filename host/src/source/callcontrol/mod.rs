@@ -12,12 +12,15 @@
 mod connection;
 mod error;
 mod faults;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod http;
 mod reads;
 mod rest;
 mod socket;
 mod token;
 mod wire;
+mod xapi;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +32,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 use url::Url;
@@ -128,7 +131,7 @@ impl Watcher {
             Tokens::new(http.clone(), settings.client_id, settings.client_secret, clock.clone());
         let faults = Faults::new(metrics.clone(), clock.clone());
         Ok(Self {
-            rest: Arc::new(Rest { http, tokens, faults }),
+            rest: Arc::new(Rest { http, tokens, faults, watched: Notify::new() }),
             clock,
             metrics,
             snapshot_every: settings.snapshot_every.max(Duration::from_secs(1)),
@@ -151,6 +154,7 @@ impl Watcher {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => {}
             NobodyListens = self.watch_for_ever(&notices) => {}
+            NobodyListens = xapi::keep_reading(&self.rest, &self.clock, &notices) => {}
         }
         self.metrics.pbx_connected.set(0);
         info!("The PBX is no longer watched.");

@@ -9,6 +9,7 @@ use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION};
 use hyper::{Request, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -48,6 +49,8 @@ pub(super) struct Rest {
     pub(super) http: Http,
     pub(super) tokens: Tokens,
     pub(super) faults: Faults,
+    /// Rung when the PBX begins to be watched.
+    pub(super) watched: Notify,
 }
 
 impl Rest {
@@ -145,6 +148,17 @@ impl Rest {
         }
         self.tokens.discard(&token).await;
         Err(SourceError::TokenRejected)
+    }
+
+    /// Gets `path` with the token of the moment, whether the PBX likes it or not.
+    pub(super) async fn get_as_it_is(
+        &self,
+        path: &str,
+        limit: usize,
+        doing: &'static str,
+    ) -> Result<(StatusCode, Bytes), SourceError> {
+        let token = self.tokens.current().await?;
+        self.get_with(&token, path, limit, doing).await
     }
 
     async fn get_with(

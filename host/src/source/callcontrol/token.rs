@@ -135,7 +135,7 @@ impl Tokens {
 }
 
 /// The header to send and how long the token lives.
-fn read_reply(body: &[u8], now: Moment) -> Result<(HeaderValue, Duration), Malformed> {
+pub(super) fn read_reply(body: &[u8], now: Moment) -> Result<(HeaderValue, Duration), Malformed> {
     let reply = wire::json(body)?;
     let fields = wire::object(&reply, "token reply")?;
     let token = wire::text_of(fields, "accesstoken");

@@ -20,6 +20,7 @@ use crate::server::read::read;
 use crate::server::socket::{self, Out, Socket};
 use crate::server::state::Shared;
 use crate::server::token::credentials_fit;
+use crate::server::xapi;
 
 /// No body of this API is longer.
 const LONGEST_BODY: usize = 64 * 1024;
@@ -86,6 +87,9 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Fu
     if path == "/callcontrol/ws" {
         let ends = (!shared.settings.sockets_outlive_tokens).then_some(token_ends);
         return upgrade(shared, request, ends);
+    }
+    if let Some(set) = path.strip_prefix("/xapi/v1/") {
+        return respond(xapi::read(shared, set, request.uri().query().unwrap_or_default()));
     }
     if request.method() == Method::GET {
         return respond(read(shared, &path).await);

@@ -10,6 +10,7 @@ mod settings;
 mod socket;
 mod state;
 mod token;
+mod xapi;
 
 use std::sync::Arc;
 

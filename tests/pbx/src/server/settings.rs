@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     /// The answer to a read of a participant that is gone: 404 documented, 403 observed, 410
     /// expected by one client.
     pub gone_status: u16,
+    /// The client may read the Configuration API.
+    pub configuration_api: bool,
     /// How long the `wait_*` functions wait before they give up.
     pub patience: Duration,
     /// The port of the loopback; 0 takes a free one.
@@ -57,6 +59,7 @@ impl Default for Settings {
             casing: Casing::Snake,
             duplicates: false,
             gone_status: 404,
+            configuration_api: false,
             patience: Duration::from_secs(20),
             port: 0,
         }
