@@ -36,7 +36,8 @@ impl KnownDns {
     }
 }
 
-fn kind_of(dn_type: &DnType) -> PartyKind {
+/// What the PBX's word says of a DN.
+pub(super) fn kind_of(dn_type: &DnType) -> PartyKind {
     let name = match dn_type {
         DnType::Extension | DnType::None => return PartyKind::Extension,
         DnType::Queue => return PartyKind::Queue,

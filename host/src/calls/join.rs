@@ -1,0 +1,83 @@
+//! Calls that become one: attended transfers.
+//!
+//! A consultation is a call of its own. When the two are joined, at least one leg that stays
+//! changes its call's number or is replaced (inferred from call detail records). What remains is
+//! the conversation with the party outside, so its chain goes on, whichever number it bears:
+//!
+//! - The consulted party's leg moves to the first call, or is replaced there: nothing to do, the
+//!   first call has an heir.
+//! - The outside party goes over to the consultation's number. Seen from its own leg, if the
+//!   trunk is visible, or from the consulted party's, whose other side is outside all of a
+//!   sudden. Then the consultation is over, its legs belong to the first call, and its number is
+//!   another number of that.
+
+use super::leg::{Facts, Leg};
+use super::time::At;
+use super::{Call, Engine, Pass};
+use crate::source::notice::LegKey;
+
+impl Engine {
+    /// Whether a leg that goes from one call to another takes its own call along.
+    pub(super) fn is_taken_along(&self, own: i64, other: i64, at: At) -> bool {
+        let is_external = |number| self.calls.get(&number).map(|call| call.is_external());
+        let lives = self.calls.get(&own).is_some_and(|call| call.over.is_none());
+        let ways = is_external(own) == Some(true) && is_external(other) != Some(true);
+        lives && ways && !self.is_just_begun(other, at)
+    }
+
+    /// The call of a leg that shows this number: another one, if this is a consultation whose
+    /// other side has just handed over somebody outside.
+    pub(super) fn rejoin(
+        &mut self,
+        number: i64,
+        key: &LegKey,
+        facts: &Facts,
+        pass: &mut Pass,
+    ) -> i64 {
+        let Some(outside) = &facts.external else { return number };
+        let Some(known) = self.calls.get(&number).and_then(|call| call.facts(key)) else {
+            return number;
+        };
+        if known.external.is_some() {
+            return number;
+        }
+        let talks = |call: &&Call| call.is_talk_of(&known.peer, outside);
+        let Some(first) = self.calls.values().find(talks).map(|call| call.number) else {
+            return number;
+        };
+        if first == number || self.is_just_begun(number, pass.at) {
+            return number;
+        }
+        self.absorb(first, number, pass);
+        first
+    }
+
+    /// Makes `number` another number of the call `first`, and its legs that call's.
+    pub(super) fn absorb(&mut self, first: i64, number: i64, pass: &mut Pass) {
+        if let Some(mut consultation) = self.remove(number) {
+            let legs = std::mem::take(&mut consultation.legs);
+            if consultation.over.is_none() {
+                consultation.finish(&mut pass.context(&self.settings));
+            }
+            pass.step.state.push((number.to_string(), None));
+            for (key, leg) in legs {
+                self.hand_leg_over(first, key, leg);
+            }
+        }
+        if let Some(call) = self.calls.get_mut(&first) {
+            call.aliases.push(number);
+            self.aliases.insert(number, first);
+            pass.touched.insert(first);
+        }
+    }
+
+    fn hand_leg_over(&mut self, number: i64, key: LegKey, mut leg: Leg) {
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        leg.born = call.next_birth();
+        leg.joined = true;
+        leg.announced = false;
+        if call.take_over(key.clone(), leg) {
+            self.legs.insert(key, number);
+        }
+    }
+}
