@@ -46,13 +46,18 @@ impl Call {
         self.link.level = Some(level);
     }
 
-    /// An internal call has got an outside party: whoever consulted has handed over, in a call
-    /// that is not visible. The internal link ends and one with the outside party begins.
+    /// An internal call has got an outside party: one of the two has transferred the other
+    /// outside, or has handed over somebody outside in a call that is not visible. The internal
+    /// link ends and one with the outside party begins.
     fn turn_outward(&mut self, cx: &mut Context<'_>) {
         let Some((direction, number)) = self.outside.take() else { return };
-        let by = self.legs.iter().find(|(_, leg)| leg.facts.external.is_some());
-        let heir = by.map(|(_, leg)| leg.facts.party.clone());
-        self.hand_over(heir, TransferType::Accomp, cx);
+        let outside = |leg: &&Leg| leg.facts.external.is_some();
+        let with_outside = || self.legs.iter().map(|(_, leg)| leg).filter(outside);
+        let referred = with_outside().any(|leg| leg.referred_by.is_some());
+        let transfer = if referred { TransferType::Blind } else { TransferType::Accomp };
+        let heir = with_outside().find(|leg| leg.facts.role == Role::User);
+        let heir = heir.map(|leg| leg.facts.party.clone());
+        self.hand_over(heir, transfer, cx);
         self.direction = Some(direction);
         self.caller_id = number;
         for (_, leg) in &mut self.legs {
@@ -182,7 +187,7 @@ impl Call {
 
     /// The first person who is connected answers.
     fn answer(&mut self, cx: &mut Context<'_>) {
-        if self.link.talk.is_some() {
+        if self.link.talk.is_some() || self.far_side_rings() {
             return;
         }
         let internal = self.direction == Some(Direction::Internal);
@@ -209,6 +214,15 @@ impl Call {
         self.link.number = self.link.number.max(1);
         self.link.open = true;
         self.tell_start(cx);
+    }
+
+    /// The far side of an outgoing call rings, as its trunk's leg tells where that is visible
+    /// (inferred). A phone that was connected already does not tell.
+    fn far_side_rings(&self) -> bool {
+        let trunks = || self.legs.iter().filter(|(_, leg)| leg.facts.role == Role::Trunk);
+        self.direction == Some(Direction::Outgoing)
+            && trunks().count() > 0
+            && trunks().all(|(_, leg)| !leg.facts.is_up())
     }
 
     /// Whether it is another leg of whoever just handed the call over.
