@@ -120,10 +120,22 @@ impl Call {
         matches!(self.direction, Some(Direction::Incoming | Direction::Outgoing))
     }
 
-    /// Whether somebody of a DN talks here with somebody outside.
-    pub(super) fn is_talk_of(&self, dn: &str, number: &str) -> bool {
-        let by = self.link.talk.as_ref().is_some_and(|talk| talk.user.number == dn);
-        by && self.over.is_none() && self.is_external() && same_number(&self.caller_id, number)
+    /// Only people inside take part, and it lives.
+    pub(super) fn is_internal(&self) -> bool {
+        self.over.is_none() && self.direction == Some(Direction::Internal)
+    }
+
+    /// Somebody talks, or has just talked, with this number outside.
+    pub(super) fn is_talk_with(&self, number: &str) -> bool {
+        let talks = self.over.is_none() && self.link.talk.is_some();
+        talks && self.is_external() && same_number(&self.caller_id, number)
+    }
+
+    /// Whoever talks here takes part in the other call, too.
+    pub(super) fn is_led_by_one_of(&self, other: &Self) -> bool {
+        let Some(talk) = &self.link.talk else { return false };
+        let user = &talk.user.number;
+        other.legs.iter().any(|(_, leg)| leg.facts.party.number == *user || leg.facts.peer == *user)
     }
 
     /// A leg with this number belongs to the call as long as that lives; after it was over, only
@@ -149,10 +161,12 @@ impl Call {
         if self.facts(key) == Some(&facts) {
             return false;
         }
-        if self.over.take().is_some() {
+        if self.over.is_none() {
+            self.learn(&facts);
+        } else if self.facts(key).is_none() && self.is_reached_by(&facts) {
             self.reopen(at);
+            self.learn(&facts);
         }
-        self.learn(&facts);
         let connected = facts.is_up().then_some(at);
         let rang = (!facts.is_up()).then_some(at);
         if let Some((_, leg)) = self.legs.iter_mut().find(|(known, _)| known == key) {
@@ -167,6 +181,12 @@ impl Call {
         let joined = moved || listens;
         let leg = Leg { facts, born, rang, connected, announced: false, joined, referred_by };
         self.take_over(key.clone(), leg)
+    }
+
+    /// A call that was over goes on if a new leg has its outside party. Those inside who talk on
+    /// among themselves are not told of.
+    fn is_reached_by(&self, facts: &Facts) -> bool {
+        facts.external.is_some() || !self.is_external()
     }
 
     /// Adds a leg, if there is room for it.
@@ -213,6 +233,7 @@ impl Call {
         };
         self.link = Link::new(self.link.number.saturating_add(1), at, transfer, by);
         self.quiet = None;
+        self.over = None;
     }
 
     fn learn(&mut self, facts: &Facts) {

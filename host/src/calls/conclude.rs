@@ -6,9 +6,10 @@
 //! The PBX does not tell why a leg goes, and often not where the call is then. [`Call::listen`]
 //! and [`Call::settle`] decide, and nobody else:
 //!
-//! - As long as any leg is there, the call is not over.
-//! - When the last leg is gone and a trunk's leg was among them, it is over at once: the trunk's
-//!   leg lasts as long as the call (observed).
+//! - A trunk's leg lasts as long as its side of the call (observed). So a conversation is over at
+//!   once when a trunk's leg was visible and none is left, whoever inside may talk on, and any
+//!   call is when no leg at all is left then. Before an answer the PBX may try another trunk.
+//! - Apart from that, a call is not over as long as any leg is there.
 //! - When the last leg is gone and no trunk was visible, it is over after the settling time. That
 //!   is what the end costs in delay; the times in the event are those of the last leg.
 //! - When the leg of who talks is gone and somebody else has the call or is offered it, it has
@@ -28,6 +29,13 @@ use crate::event::{Direction, Party, PartyKind, TransferType};
 impl Call {
     /// Tells what the legs show and was not told yet.
     pub(super) fn conclude(&mut self, cx: &mut Context<'_>) {
+        if self.over.is_some() {
+            return;
+        }
+        if self.link.talk.is_some() && self.outside_left() {
+            self.finish(cx);
+            return;
+        }
         self.watch_level(cx.at);
         self.turn_outward(cx);
         self.move_on(cx);
@@ -35,6 +43,12 @@ impl Call {
         self.ring(cx);
         self.answer(cx);
         self.listen(cx);
+    }
+
+    /// The outside party was visible and is gone.
+    fn outside_left(&self) -> bool {
+        let is_there = || self.legs.iter().any(|(_, leg)| leg.facts.role == Role::Trunk);
+        self.trunk_seen && self.is_external() && !is_there()
     }
 
     /// Notes when the leg of the queue or group that has the call goes.

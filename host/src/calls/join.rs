@@ -7,8 +7,8 @@
 //! - The consulted party's leg moves to the first call, or is replaced there: nothing to do, the
 //!   first call has an heir.
 //! - The outside party goes over to the consultation's number. Seen from its own leg, if the
-//!   trunk is visible, or from the consulted party's, whose other side is outside all of a
-//!   sudden. Then the consultation is over, its legs belong to the first call, and its number is
+//!   trunk is visible, or from any leg of the consultation whose other side is, all of a sudden,
+//!   outside. Then the consultation is over, its legs belong to the first call, and its number is
 //!   another number of that.
 
 use super::leg::{Facts, Leg};
@@ -27,29 +27,20 @@ impl Engine {
 
     /// The call of a leg that shows this number: another one, if this is a consultation whose
     /// other side has just handed over somebody outside.
-    pub(super) fn rejoin(
-        &mut self,
-        number: i64,
-        key: &LegKey,
-        facts: &Facts,
-        pass: &mut Pass,
-    ) -> i64 {
-        let Some(outside) = &facts.external else { return number };
-        let Some(known) = self.calls.get(&number).and_then(|call| call.facts(key)) else {
+    pub(super) fn rejoin(&mut self, number: i64, facts: &Facts, pass: &mut Pass) -> i64 {
+        let consultation = self.calls.get(&number).filter(|call| call.is_internal());
+        let (Some(outside), Some(consultation)) = (&facts.external, consultation) else {
             return number;
         };
-        if known.external.is_some() {
-            return number;
+        let handed_over = |call: &&Call| call.is_talk_with(outside) && call.is_led_by_one_of(consultation);
+        let first = self.calls.values().find(handed_over).map(|call| call.number);
+        match first {
+            Some(first) if !self.is_just_begun(number, pass.at) => {
+                self.absorb(first, number, pass);
+                first
+            }
+            _ => number,
         }
-        let talks = |call: &&Call| call.is_talk_of(&known.peer, outside);
-        let Some(first) = self.calls.values().find(talks).map(|call| call.number) else {
-            return number;
-        };
-        if first == number || self.is_just_begun(number, pass.at) {
-            return number;
-        }
-        self.absorb(first, number, pass);
-        first
     }
 
     /// Makes `number` another number of the call `first`, and its legs that call's.

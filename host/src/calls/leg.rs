@@ -143,6 +143,7 @@ fn external_number(leg: &Participant, role: Role, known: &KnownDns) -> Option<St
     let is_external = match leg.party_dn_type {
         DnType::ExternalLine => true,
         _ if role == Role::Trunk => true,
+        DnType::Extension => false,
         _ if leg.originated_by_dn == "ROUTER" => true,
         DnType::Queue | DnType::RingGroup | DnType::Receptionist | DnType::RoutePoint => {
             number.len() > 5 && known.dn_type(number).is_none()

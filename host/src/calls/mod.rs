@@ -193,7 +193,7 @@ impl Engine {
                 self.forget(&leg.key, pass);
                 (number, true)
             }
-            _ => (self.rejoin(number, &leg.key, &facts, pass), false),
+            _ => (self.rejoin(number, &facts, pass), false),
         };
         if !self.calls.get(&number).is_some_and(|call| call.is_continued_by(&facts)) {
             self.begin(number, pass.at);
@@ -317,11 +317,6 @@ impl Engine {
     /// Notes the call's new state, and when to look at it again.
     fn keep(&mut self, number: i64, step: &mut Step) {
         let Some(call) = self.calls.get_mut(&number) else { return };
-        if call.over.is_some() {
-            for (key, _) in call.legs.drain(..) {
-                self.legs.remove(&key);
-            }
-        }
         let due = due(call, self.settings.settle);
         if due != call.due {
             self.timers.extend(due.map(|due| (due, number)));

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use callhook::event::{CallEvent, Direction, EventKind};
 
+use callhook_pbx::exchange::Participant;
+
 use crate::desk::{Desk, line};
 use crate::office::{EXTENSIONS, TRUNK};
 
@@ -67,7 +69,9 @@ impl Record {
                     Err(format!("a start, but those who answered are {began:?}"))
                 }
             }
-            EventKind::Ended(ended) if !ended.transferred && outside_there => {
+            EventKind::Ended(ended)
+                if !ended.transferred && outside_there && !is_with_outside(number, desk) =>
+            {
                 Err("over, but the party outside is still there".to_owned())
             }
             EventKind::Ended(ended) if ended.transferred && !outside_there => {
@@ -76,6 +80,16 @@ impl Record {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether somebody outside was connected to somebody else outside: whoever did that has left
+/// both calls, and which of them goes on is the exchange's own affair.
+fn is_with_outside(number: &str, desk: &Desk) -> bool {
+    let trunks = || desk.exchange.participants().filter(|leg| leg.dn == TRUNK);
+    trunks().any(|leg| {
+        let beside = |other: &&Participant| other.callid == leg.callid && other.id != leg.id;
+        leg.party_caller_id == number && trunks().any(|other| beside(&other))
+    })
 }
 
 fn talks(desk: &Desk) -> BTreeMap<String, String> {

@@ -70,28 +70,26 @@ impl Watcher {
         }
     }
 
-    /// Everybody hangs up.
-    pub fn ends_the_day(&mut self, desk: &mut Desk) {
+    /// At the end of the day somebody hangs up; false if there is no call any more.
+    pub fn sends_home(&mut self, desk: &mut Desk) -> bool {
         if self.lost {
             self.lost = false;
             desk.snapshot(true);
         }
-        for _ in 0..10_000 {
-            let Some(anchor) = desk.exchange.calls().next().map(|call| (call.id, call.anchor))
-            else {
-                break;
-            };
-            let (call, leg) = anchor;
-            desk.exchange.hang_up(call, Who::Participant(leg)).expect("whoever talks can leave");
-            for change in desk.exchange.take_changes() {
-                desk.show(&change);
-                desk.pass(1);
+        let first = desk.exchange.calls().next().map(|call| (call.id, call.anchor));
+        let Some((call, anchor)) = first else {
+            if self.weather == Weather::Rough {
+                desk.snapshot(false);
             }
+            desk.pass(SETTLE_MS);
+            return false;
+        };
+        desk.exchange.hang_up(call, Who::Participant(anchor)).expect("whoever called can leave");
+        for change in desk.exchange.take_changes() {
+            desk.show(&change);
+            desk.pass(1);
         }
-        if self.weather == Weather::Rough {
-            desk.snapshot(false);
-        }
-        desk.pass(SETTLE_MS);
+        true
     }
 }
 
