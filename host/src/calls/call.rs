@@ -125,17 +125,19 @@ impl Call {
         self.over.is_none() && self.direction == Some(Direction::Internal)
     }
 
-    /// Somebody talks, or has just talked, with this number outside.
-    pub(super) fn is_talk_with(&self, number: &str) -> bool {
-        let talks = self.over.is_none() && self.link.talk.is_some();
-        talks && self.is_external() && same_number(&self.caller_id, number)
+    /// The outside party is this number, as far as the texts tell.
+    pub(super) fn is_with(&self, number: &str) -> bool {
+        self.over.is_none() && self.is_external() && same_number(&self.caller_id, number)
     }
 
-    /// Whoever talks here takes part in the other call, too.
+    /// Whoever talks or dials here takes part in the other call, too.
     pub(super) fn is_led_by_one_of(&self, other: &Self) -> bool {
-        let Some(talk) = &self.link.talk else { return false };
-        let user = &talk.user.number;
-        other.legs.iter().any(|(_, leg)| leg.facts.party.number == *user || leg.facts.peer == *user)
+        let talks = self.link.talk.as_ref().map(|talk| &talk.user);
+        let Some(leader) = talks.or(self.link.dialer.as_ref()) else { return false };
+        let is_leader = |number: &String| *number == leader.number;
+        other.legs.iter().any(|(_, leg)| {
+            is_leader(&leg.facts.party.number) || is_leader(&leg.facts.peer)
+        })
     }
 
     /// A leg with this number belongs to the call as long as that lives; after it was over, only

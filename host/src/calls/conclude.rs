@@ -74,7 +74,7 @@ impl Call {
         self.hand_over(heir, transfer, cx);
         self.direction = Some(direction);
         self.caller_id = number;
-        for (_, leg) in &mut self.legs {
+        for (_, leg) in self.legs.iter_mut().filter(|(_, leg)| leg.facts.external.is_some()) {
             leg.announced = false;
         }
     }
@@ -92,7 +92,8 @@ impl Call {
         self.hand_over(Some(heir), transfer, cx);
     }
 
-    /// Who came after the talk began: best somebody else, who talks already, a person.
+    /// Who came after the talk began, or took part in it: best somebody else, who is connected
+    /// already, a person.
     fn heir(&self, talk: &Talk) -> Option<&Leg> {
         let rank = |leg: &Leg| match (&leg.facts.role, leg.facts.is_answered()) {
             (_, true) => 0,
@@ -103,7 +104,7 @@ impl Call {
             .iter()
             .map(|(_, leg)| leg)
             .filter(|leg| leg.facts.is_answered() || leg.facts.is_offered())
-            .filter(|leg| leg.born > talk.born || leg.referred_by.is_some())
+            .filter(|leg| leg.born > talk.born || leg.joined || leg.referred_by.is_some())
             .min_by_key(|leg| (leg.facts.party == talk.user, rank(leg), leg.born))
     }
 

@@ -32,7 +32,9 @@ impl Engine {
         let (Some(outside), Some(consultation)) = (&facts.external, consultation) else {
             return number;
         };
-        let handed_over = |call: &&Call| call.is_talk_with(outside) && call.is_led_by_one_of(consultation);
+        let handed_over = |call: &&Call| {
+            call.is_with(outside) && call.is_led_by_one_of(consultation)
+        };
         let first = self.calls.values().find(handed_over).map(|call| call.number);
         match first {
             Some(first) if !self.is_just_begun(number, pass.at) => {
