@@ -60,15 +60,20 @@ impl Call {
         self.link.level = Some(level);
     }
 
-    /// An internal call has got an outside party: one of the two has transferred the other
-    /// outside, or has handed over somebody outside in a call that is not visible. The internal
-    /// link ends and one with the outside party begins.
+    /// An internal call has got an outside party: it was forwarded or transferred there, or
+    /// somebody has handed over somebody outside in a call that is not visible. The internal link
+    /// ends and one with the outside party begins.
     fn turn_outward(&mut self, cx: &mut Context<'_>) {
         let Some((direction, number)) = self.outside.take() else { return };
         let outside = |leg: &&Leg| leg.facts.external.is_some();
         let with_outside = || self.legs.iter().map(|(_, leg)| leg).filter(outside);
+        let rings = with_outside().any(|leg| leg.facts.role == Role::Trunk && !leg.facts.is_up());
         let referred = with_outside().any(|leg| leg.referred_by.is_some());
-        let transfer = if referred { TransferType::Blind } else { TransferType::Accomp };
+        let transfer = match (rings, referred) {
+            (_, true) => TransferType::Blind,
+            (true, false) => TransferType::NotDef,
+            (false, false) => TransferType::Accomp,
+        };
         let heir = with_outside().find(|leg| leg.facts.role == Role::User);
         let heir = heir.map(|leg| leg.facts.party.clone());
         self.hand_over(heir, transfer, cx);
@@ -231,13 +236,13 @@ impl Call {
         self.tell_start(cx);
     }
 
-    /// The far side of an outgoing call rings, as its trunk's leg tells where that is visible
-    /// (inferred). A phone that was connected already does not tell.
+    /// The far side of an outgoing call has not answered, as its trunk's leg tells where that is
+    /// visible (inferred). A phone that was connected already does not tell.
     fn far_side_rings(&self) -> bool {
-        let trunks = || self.legs.iter().filter(|(_, leg)| leg.facts.role == Role::Trunk);
+        let is_up = |leg: &Leg| leg.facts.role == Role::Trunk && leg.facts.is_up();
         self.direction == Some(Direction::Outgoing)
-            && trunks().count() > 0
-            && trunks().all(|(_, leg)| !leg.facts.is_up())
+            && self.trunk_seen
+            && !self.legs.iter().any(|(_, leg)| is_up(leg))
     }
 
     /// Whether it is another leg of whoever just handed the call over.

@@ -140,14 +140,15 @@ impl Facts {
 /// A trunk's own leg is read the same way (inferred).
 fn external_number(leg: &Participant, role: Role, known: &KnownDns) -> Option<String> {
     let number = &leg.party_caller_id;
+    let routed = leg.originated_by_dn == "ROUTER";
     let is_external = match leg.party_dn_type {
         DnType::ExternalLine => true,
         _ if role == Role::Trunk => true,
-        DnType::Extension => false,
-        _ if leg.originated_by_dn == "ROUTER" => true,
         DnType::Queue | DnType::RingGroup | DnType::Receptionist | DnType::RoutePoint => {
-            number.len() > 5 && known.dn_type(number).is_none()
+            let is_long = number.len() > 5 && known.dn_type(number).is_none();
+            is_long || (routed && number.is_empty())
         }
+        DnType::None | DnType::Other(_) => routed,
         _ => false,
     };
     is_external.then(|| number.clone())

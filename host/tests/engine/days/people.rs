@@ -1,6 +1,6 @@
 //! What people do all day.
 
-use callhook_pbx::exchange::{Exchange, Refused, Status, Who};
+use callhook_pbx::exchange::{Exchange, Participant, Refused, Status, Who};
 
 use super::dice::Dice;
 use crate::office::{EXTENSIONS, TRUNK};
@@ -83,7 +83,12 @@ fn something_happens(
     });
     // With a guest in it, who of three talks with whom afterwards is anybody's guess.
     let has_guests = |call| exchange.call(call).is_some_and(|call| !call.joined.is_empty());
+    let only_outside = exchange.call(call).is_some_and(|call| {
+        let outside = |id: i64| exchange.participant(id).is_some_and(|leg| leg.dn == TRUNK);
+        outside(call.anchor) && call.talking.is_some_and(outside)
+    });
     match dice.below(24) {
+        14 if only_outside => Ok(()),
         17 | 18 if has_guests(call) => Ok(()),
         8 | 12 if dials_out => Ok(()),
         0..6 => exchange.answer(call, ringing),
@@ -111,7 +116,8 @@ fn something_happens(
             let second = dice.pick(calls);
             let both = EXTENSIONS.iter().find(|dn| {
                 let takes_part = |call| {
-                    exchange.participants().any(|leg| leg.dn == **dn && leg.callid == call)
+                    let own = |leg: &&Participant| leg.dn == **dn && leg.callid == call;
+                    exchange.participants().filter(own).count() == 1
                 };
                 takes_part(call) && takes_part(second)
             });
