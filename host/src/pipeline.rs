@@ -81,10 +81,14 @@ impl Pipeline {
 
     fn take(&mut self, exchange: usize, notice: &Notice) {
         let Some(exchange) = self.exchanges.get_mut(exchange) else { return };
-        match notice.what {
+        match &notice.what {
             Seen::Snapshot(_) => exchange.watched.store(true, Ordering::Release),
             Seen::Lost => exchange.watched.store(false, Ordering::Release),
-            _ => {}
+            Seen::Leg(leg) => {
+                tracing::debug!(leg = %leg.key, call = leg.call_id, status = ?leg.status, "Leg seen.");
+            }
+            Seen::LegGone(leg) => tracing::debug!(%leg, "Leg gone."),
+            Seen::Known(_) | Seen::Tick => {}
         }
         let mut step = exchange.engine.apply(notice);
         if step.events.is_empty() && step.state.is_empty() {

@@ -19,7 +19,7 @@ const CALLER: &str = "420774852629";
 struct Office {
     pbx: Pbx,
     receiver: Receiver,
-    _hook: Callhook,
+    hook: Callhook,
 }
 
 impl Office {
@@ -27,7 +27,7 @@ impl Office {
         let pbx = Pbx::small_office().start().await.expect("the exchange starts");
         let receiver = Receiver::start().await.expect("the receiver starts");
         let hook = Callhook::start(&Ini::new(&pbx, &receiver.url())).await;
-        Self { pbx, receiver, _hook: hook }
+        Self { pbx, receiver, hook }
     }
 
     /// Somebody calls this number, and it was told that this many rang.
@@ -66,7 +66,7 @@ async fn an_outgoing_call_that_is_answered() {
     let office = Office::open().await;
     let far = office.pbx.outside("420774852631");
     let call = office.pbx.person("107").dials("420774852631").expect("it dials");
-    office.pbx.wait_until_caught_up().await.expect("the dialing was read");
+    office.hook.wait_for_log("Leg seen.").await;
     far.answers(&call).expect("the far side answers");
     office.told(&["hangupoutgoing 107 NotDef 1-1"]).await;
     office.pbx.person("107").hangs_up(&call).expect("he hangs up");
@@ -77,7 +77,7 @@ async fn an_outgoing_call_that_is_answered() {
 async fn an_outgoing_call_that_is_not_answered() {
     let office = Office::open().await;
     let call = office.pbx.person("107").dials("420774852631").expect("it dials");
-    office.pbx.wait_until_caught_up().await.expect("the dialing was read");
+    office.hook.wait_for_log("Leg seen.").await;
     office.pbx.person("107").hangs_up(&call).expect("he gives up");
     office.told(&["outgoing 107 Missed 1-0"]).await;
 }

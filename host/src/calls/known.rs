@@ -148,7 +148,8 @@ fn is_same_number(known: &str, number: &str) -> bool {
     }
 }
 
-fn kind_of(dn_type: &DnType) -> PartyKind {
+/// What the PBX's word says of a DN.
+pub(super) fn kind_of(dn_type: &DnType) -> PartyKind {
     let name = match dn_type {
         DnType::Extension | DnType::None => return PartyKind::Extension,
         DnType::Queue => return PartyKind::Queue,

@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Settings;
+use super::known::{KnownDns, kind_of};
 use super::time::At;
-use super::{Settings, known::KnownDns};
 use crate::event::{Did, Direction, Party, PartyKind};
 use crate::source::notice::{DnType, Participant, Status};
 
@@ -44,8 +45,9 @@ pub(super) struct Facts {
     pub(super) name: Option<String>,
     pub(super) direction: Direction,
     pub(super) did: Option<Did>,
-    /// The queue that offered the call here.
-    pub(super) queue: Option<Party>,
+    /// The queue or group that offered the call here.
+    #[serde(default)]
+    pub(super) offered_by: Option<Party>,
     /// The queue whose name stands before the caller's: the call came through it, some time.
     #[serde(default)]
     pub(super) past_queue: Option<Party>,
@@ -65,6 +67,13 @@ pub(super) struct Leg {
     pub(super) connected: Option<At>,
     /// Its ringing was told.
     pub(super) announced: bool,
+    /// It came over from another call, or took part while somebody else still talked: whoever
+    /// takes the call over with it has been in it before.
+    #[serde(default)]
+    pub(super) joined: bool,
+    /// Who transferred the call here; told only while it rings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) referred_by: Option<String>,
 }
 
 impl Facts {
@@ -96,7 +105,7 @@ impl Facts {
                 .clone(),
             name: display_name(&shown.name, leg),
             did: known.did(&leg.party_did, shown.rule, settings),
-            queue: offering_queue(leg),
+            offered_by: offered_by(leg),
             past_queue: shown.queue,
             referred_by: Some(leg.referred_by_dn.clone()).filter(|dn| !dn.is_empty()),
             external,
@@ -107,7 +116,7 @@ impl Facts {
     pub(super) fn is_offered(&self) -> bool {
         match self.role {
             Role::Trunk => false,
-            Role::User => self.status == Status::Ringing,
+            Role::User => self.status == Status::Ringing && !self.originates,
             Role::System => !self.originates,
         }
     }
@@ -116,7 +125,17 @@ impl Facts {
     /// also shows `Connected` (observed for voicemail).
     pub(super) fn is_answered(&self) -> bool {
         let to_a_machine = self.to_menu || (self.originates && self.to_system);
-        self.role == Role::User && self.status == Status::Connected && !to_a_machine
+        self.role == Role::User && self.is_up() && !to_a_machine
+    }
+
+    /// Accepted, by whomever. Hold and Held are words of the .NET interface; whether they occur
+    /// here is not known.
+    pub(super) fn is_up(&self) -> bool {
+        match &self.status {
+            Status::Connected => true,
+            Status::Other(word) => ["hold", "held"].iter().any(|w| word.eq_ignore_ascii_case(w)),
+            Status::Dialing | Status::Ringing => false,
+        }
     }
 }
 
@@ -126,41 +145,46 @@ impl Facts {
 /// A trunk's own leg is read the same way (inferred).
 fn external_number(leg: &Participant, role: Role, known: &KnownDns) -> Option<String> {
     let number = &leg.party_caller_id;
+    let routed = leg.originated_by_dn == "ROUTER";
     let is_external = match leg.party_dn_type {
         DnType::ExternalLine => true,
         _ if role == Role::Trunk => true,
-        _ if leg.originated_by_dn == "ROUTER" => true,
         DnType::Queue | DnType::RingGroup | DnType::Receptionist | DnType::RoutePoint => {
-            number.len() > 5 && known.dn_type(number).is_none()
+            let is_long = number.len() > 5 && known.dn_type(number).is_none();
+            is_long || (routed && number.is_empty())
         }
+        DnType::None | DnType::Other(_) => routed,
         _ => false,
     };
     is_external.then(|| number.clone())
 }
 
-/// `Dialing` means that this DN called (documented). A leg first seen connected tells it only by
-/// its number in the call: 1 is the caller's in all captures (inferred), unless the router made
-/// it.
+/// `Dialing` means that this DN called (documented). Otherwise the leg's number in the call tells:
+/// 1 is the caller's in all captures (inferred), unless the router made it. So the caller's own
+/// phone, which rings first in a call made over the API (documented), does not look called.
 fn originates(leg: &Participant) -> bool {
-    match leg.status {
-        Status::Dialing => true,
-        Status::Ringing => false,
-        _ => leg.leg_id == 1 && leg.originated_by_dn != "ROUTER",
-    }
+    leg.status == Status::Dialing || (leg.leg_id == 1 && leg.originated_by_dn != "ROUTER")
 }
 
 fn direction(leg: &Participant, role: Role, external: bool, originates: bool) -> Direction {
-    match (external, role, &leg.status) {
-        (false, _, _) => Direction::Internal,
+    match (external, role) {
+        // Whoever dialled, while it is not known whom.
+        (false, Role::User) if originates && leg.party_dn.is_empty() => Direction::Unknown,
+        (false, _) => Direction::Internal,
         // A trunk that calls brings a call in (inferred).
-        (true, Role::Trunk, _) if originates => Direction::Incoming,
-        (true, Role::Trunk, _) => Direction::Outgoing,
-        (true, Role::System, _) | (true, Role::User, Status::Ringing) => Direction::Incoming,
-        (true, Role::User, _) if leg.originated_by_dn == "ROUTER" => Direction::Incoming,
-        (true, Role::User, _) if originates => Direction::Outgoing,
-        (true, Role::User, _) if leg.leg_id > 1 => Direction::Incoming,
-        (true, Role::User, _) => Direction::Unknown,
+        (true, Role::Trunk) if originates => Direction::Incoming,
+        (true, Role::Trunk) => Direction::Outgoing,
+        (true, Role::User) if originates && leg.originated_by_dn != "ROUTER" => Direction::Outgoing,
+        (true, Role::User | Role::System) => Direction::Incoming,
     }
+}
+
+/// Whether two texts name the same number outside, whatever stands before it: `+420`, `00420`,
+/// `0`. A number that is not told may be any.
+pub(super) fn same_number(a: &str, b: &str) -> bool {
+    const TELLING: usize = 7;
+    let ending = |number: &str| -> String { number.chars().rev().take(TELLING).collect() };
+    a.is_empty() || b.is_empty() || ending(a) == ending(b)
 }
 
 fn is_system(kind: &DnType) -> bool {
@@ -172,14 +196,15 @@ fn display_name(name: &str, leg: &Participant) -> Option<String> {
     (!name.is_empty() && !is_number).then(|| name.to_owned())
 }
 
-/// A queue's offer to an agent is taken to name the queue as its originator (inferred).
-fn offering_queue(leg: &Participant) -> Option<Party> {
+/// A queue's or group's offer to a member is taken to name it as its originator (inferred).
+fn offered_by(leg: &Participant) -> Option<Party> {
     let candidates = [
         (&leg.originated_by_type, &leg.originated_by_dn),
         (&leg.on_behalf_of_type, &leg.on_behalf_of_dn),
         (&leg.party_dn_type, &leg.party_dn),
     ];
-    let (_, number) =
-        candidates.into_iter().find(|(kind, dn)| **kind == DnType::Queue && !dn.is_empty())?;
-    Some(Party { number: number.clone(), kind: PartyKind::Queue, name: None, email: None })
+    let is_group = |kind: &DnType| matches!(kind, DnType::Queue | DnType::RingGroup);
+    let (kind, number) =
+        candidates.into_iter().find(|(kind, dn)| is_group(kind) && !dn.is_empty())?;
+    Some(Party { number: number.clone(), kind: kind_of(kind), name: None, email: None })
 }

@@ -4,12 +4,15 @@
 //! survive the process goes out as one blob per call. So it can be replayed, fuzzed and proved.
 //!
 //! A call is known by the PBX's run-time number. Its legs come and go; who talks, who rings and
-//! whether the call moved on or is over is concluded from the legs alone (see `call.rs`). What
+//! whether the call moved on or is over is concluded from the legs alone (see `conclude.rs`). What
 //! 3CX says of a leg, and how far that can be trusted, is in `leg.rs`.
 
 mod call;
+mod conclude;
+mod join;
 mod known;
 mod leg;
+mod link;
 pub mod replay;
 mod tell;
 mod time;
@@ -58,6 +61,28 @@ pub struct Step {
     pub state: Vec<(String, Option<Vec<u8>>)>,
 }
 
+/// The work on one notice.
+#[derive(Debug)]
+struct Pass {
+    at: At,
+    /// What is seen may have happened earlier, unseen.
+    resynced: bool,
+    /// Calls whose legs have changed.
+    touched: BTreeSet<i64>,
+    step: Step,
+}
+
+impl Pass {
+    fn new(at: At) -> Self {
+        Self { at, resynced: false, touched: BTreeSet::new(), step: Step::default() }
+    }
+
+    fn context<'a>(&'a mut self, settings: &'a Settings) -> Context<'a> {
+        let (at, resynced) = (self.at, self.resynced);
+        Context { settings, at, resynced, events: &mut self.step.events }
+    }
+}
+
 /// The engine of one PBX.
 #[derive(Debug)]
 pub struct Engine {
@@ -66,6 +91,8 @@ pub struct Engine {
     known: KnownDns,
     /// By the PBX's run-time number.
     calls: HashMap<i64, Call>,
+    /// Other numbers of a call, after an attended transfer.
+    aliases: HashMap<i64, i64>,
     /// Which call a leg is in.
     legs: HashMap<LegKey, i64>,
     /// When which call has something to do without a notice, in steady milliseconds.
@@ -82,6 +109,7 @@ impl Engine {
             timeline: Timeline::default(),
             known: KnownDns::default(),
             calls: HashMap::new(),
+            aliases: HashMap::new(),
             legs: HashMap::new(),
             timers: BTreeSet::new(),
             watching: false,
@@ -97,6 +125,7 @@ impl Engine {
         for (leg, _) in &call.legs {
             self.legs.insert(leg.clone(), call.number);
         }
+        self.aliases.extend(call.aliases.iter().map(|alias| (*alias, call.number)));
         call.due = due(&call, self.settings.settle);
         self.timers.extend(call.due.map(|due| (due, call.number)));
         self.calls.insert(call.number, call);
@@ -117,80 +146,133 @@ impl Engine {
     /// Takes in one notice.
     pub fn apply(&mut self, notice: &Notice) -> Step {
         let at = self.timeline.at(notice.at);
-        let mut step = Step::default();
-        let mut touched = BTreeSet::new();
-        let mut resynced = false;
+        let mut pass = Pass::new(at);
         match &notice.what {
-            Seen::Leg(leg) => self.observe(leg, at, &mut touched),
-            Seen::LegGone(key) => self.forget(key, &mut touched),
+            Seen::Leg(leg) => self.observe(leg, &mut pass),
+            Seen::LegGone(key) => self.forget(key, &mut pass),
             Seen::Snapshot(snapshot) => {
-                resynced = true;
+                pass.resynced = true;
                 self.watching = true;
-                self.compare(snapshot, at, &mut touched);
+                self.compare(snapshot, &mut pass);
             }
             Seen::Known(known) => self.known.read_books(known),
             Seen::Lost => self.watching = false,
             Seen::Tick => {}
         }
-        for number in touched {
-            self.conclude(number, at, resynced, &mut step);
+        for number in std::mem::take(&mut pass.touched) {
+            self.conclude(number, &mut pass);
         }
         if self.watching {
-            self.run_timers(at, &mut step);
+            self.run_timers(at, &mut pass.step);
         }
-        self.known.introduce(&mut step.events);
-        step
+        self.known.introduce(&mut pass.step.events);
+        pass.step
     }
 
-    fn observe(&mut self, leg: &Participant, at: At, touched: &mut BTreeSet<i64>) {
-        let number = leg.call_id;
-        // A leg that shows another call was moved there, or is another leg since a restart.
-        if self.legs.get(&leg.key).is_some_and(|known| *known != number) {
-            self.forget(&leg.key, touched);
-        }
-        let first = self.calls.get(&number).and_then(|call| call.facts(&leg.key));
-        let facts = Facts::read(leg, first, &self.settings, &self.known);
+    fn observe(&mut self, leg: &Participant, pass: &mut Pass) {
+        let (number, facts) = self.read(leg);
+        let own = self.legs.get(&leg.key).copied();
+        let (number, moved) = match own {
+            Some(own) if own != number && self.is_taken_along(own, number, pass.at) => {
+                self.absorb(own, number, pass);
+                (own, false)
+            }
+            Some(own) if own != number => {
+                self.forget(&leg.key, pass);
+                (number, true)
+            }
+            _ => (self.rejoin(number, &facts, pass), false),
+        };
         if !self.calls.get(&number).is_some_and(|call| call.is_continued_by(&facts)) {
-            self.begin(number, at);
+            self.begin(number, pass.at);
         }
         let Some(call) = self.calls.get_mut(&number) else { return };
-        if call.observe(&leg.key, facts, at) {
+        if call.observe(&leg.key, facts, moved, pass.at) {
             self.legs.insert(leg.key.clone(), number);
-            touched.insert(number);
+            pass.touched.insert(number);
         }
+    }
+
+    /// What a leg shows, and which call it is in.
+    fn read(&self, leg: &Participant) -> (i64, Facts) {
+        let number = self.aliases.get(&leg.call_id).copied().unwrap_or(leg.call_id);
+        let first = self.calls.get(&number).and_then(|call| call.facts(&leg.key));
+        (number, Facts::read(leg, first, &self.settings, &self.known))
     }
 
     /// A call that is not known, or whose number now means another one.
     fn begin(&mut self, number: i64, at: At) {
-        let fresh = Call::new(number, at, &self.settings);
-        // Two calls never share an id: a number used again within a second is the same call.
-        if self.calls.get(&number).is_some_and(|call| call.chain == fresh.chain) {
-            return;
-        }
-        if let Some(due) = self.calls.insert(number, fresh).and_then(|old| old.due) {
-            self.timers.remove(&(due, number));
+        if !self.is_just_begun(number, at) {
+            self.remove(number);
+            self.calls.insert(number, Call::new(number, at, &self.settings));
         }
     }
 
-    fn forget(&mut self, key: &LegKey, touched: &mut BTreeSet<i64>) {
+    /// Two calls never share an id, so a number that is used again within a second is the same
+    /// call.
+    fn is_just_begun(&self, number: i64, at: At) -> bool {
+        let fresh = Call::new(number, at, &self.settings);
+        self.calls.get(&number).is_some_and(|call| call.chain == fresh.chain)
+    }
+
+    /// Forgets a call with all that leads to it.
+    fn remove(&mut self, number: i64) -> Option<Call> {
+        let call = self.calls.remove(&number)?;
+        self.timers.remove(&(call.due.unwrap_or_default(), number));
+        for alias in &call.aliases {
+            self.aliases.remove(alias);
+        }
+        for (key, _) in &call.legs {
+            self.legs.remove(key);
+        }
+        Some(call)
+    }
+
+    fn forget(&mut self, key: &LegKey, pass: &mut Pass) {
         let Some(number) = self.legs.remove(key) else { return };
         if self.calls.get_mut(&number).is_some_and(|call| call.forget(key)) {
-            touched.insert(number);
+            pass.touched.insert(number);
         }
     }
 
     /// Everything that is visible now, against everything that was.
-    fn compare(&mut self, snapshot: &Snapshot, at: At, touched: &mut BTreeSet<i64>) {
+    fn compare(&mut self, snapshot: &Snapshot, pass: &mut Pass) {
         self.known.learn(&snapshot.dns);
+        if snapshot.after_gap {
+            self.part_with_strangers(snapshot, pass);
+        }
         let present: HashSet<&LegKey> = snapshot.legs.iter().map(|leg| &leg.key).collect();
-        let gone: Vec<LegKey> =
+        let mut gone: Vec<LegKey> =
             self.legs.keys().filter(|key| !present.contains(key)).cloned().collect();
+        gone.sort();
         for key in gone {
-            self.forget(&key, touched);
+            self.forget(&key, pass);
         }
         for leg in &snapshot.legs {
-            self.observe(leg, at, touched);
+            self.observe(leg, pass);
         }
+    }
+
+    /// Ends the calls whose numbers belong to others now: the PBX was restarted meanwhile.
+    fn part_with_strangers(&mut self, snapshot: &Snapshot, pass: &mut Pass) {
+        for leg in &snapshot.legs {
+            let own = self.legs.get(&leg.key).copied().unwrap_or(leg.call_id);
+            let (number, facts) = self.read(leg);
+            for number in [own, number] {
+                let call = self.calls.get(&number);
+                let stranger = call.is_some_and(|call| call.is_contradicted_by(&leg.key, &facts));
+                if stranger && !self.is_just_begun(number, pass.at) {
+                    self.dismiss(number, pass);
+                }
+            }
+        }
+    }
+
+    /// Ends a call now, and forgets it.
+    fn dismiss(&mut self, number: i64, pass: &mut Pass) {
+        let Some(mut call) = self.remove(number) else { return };
+        call.finish(&mut pass.context(&self.settings));
+        pass.step.state.push((number.to_string(), None));
     }
 
     fn run_timers(&mut self, at: At, step: &mut Step) {
@@ -202,7 +284,7 @@ impl Engine {
             let Some(call) = self.calls.get_mut(&number) else { continue };
             call.due = None;
             if call.over.is_some() {
-                self.calls.remove(&number);
+                self.remove(number);
                 step.state.push((number.to_string(), None));
                 continue;
             }
@@ -213,23 +295,16 @@ impl Engine {
         }
     }
 
-    fn conclude(&mut self, number: i64, at: At, resynced: bool, step: &mut Step) {
+    fn conclude(&mut self, number: i64, pass: &mut Pass) {
         if let Some(call) = self.calls.get_mut(&number) {
-            let mut cx =
-                Context { settings: &self.settings, at, resynced, events: &mut step.events };
-            call.conclude(&mut cx);
+            call.conclude(&mut pass.context(&self.settings));
         }
-        self.keep(number, step);
+        self.keep(number, &mut pass.step);
     }
 
     /// Notes the call's new state, and when to look at it again.
     fn keep(&mut self, number: i64, step: &mut Step) {
         let Some(call) = self.calls.get_mut(&number) else { return };
-        if call.over.is_some() {
-            for (key, _) in call.legs.drain(..) {
-                self.legs.remove(&key);
-            }
-        }
         let due = due(call, self.settings.settle);
         if due != call.due {
             self.timers.extend(due.map(|due| (due, number)));
@@ -259,7 +334,8 @@ fn due(call: &Call, settle: Duration) -> Option<i64> {
 #[cfg(test)]
 impl Engine {
     fn is_empty(&self) -> bool {
-        self.calls.is_empty() && self.legs.is_empty() && self.timers.is_empty()
+        let indexes = self.aliases.is_empty() && self.legs.is_empty() && self.timers.is_empty();
+        self.calls.is_empty() && indexes
     }
 }
 

@@ -1,5 +1,7 @@
 //! Turns conclusions into events: fills in what a call knows.
 
+use std::time::Duration;
+
 use super::call::{Call, Context};
 use super::time::At;
 use super::title::{self, clock_text};
@@ -43,7 +45,7 @@ impl Call {
         let talk = self.link.talk.as_ref();
         let answered_at = talk.map(|talk| talk.since);
         let rang_at = talk.and_then(|talk| talk.rang_at);
-        let user = talk.map_or_else(|| self.missed_user(), |talk| talk.user.clone());
+        let user = talk.map_or_else(|| self.missed_user(at, cx), |talk| talk.user.clone());
         let mut ended = Ended {
             finish: if talk.is_some() { FinishType::Ok } else { FinishType::Missed },
             transferred,
@@ -55,29 +57,36 @@ impl Call {
             ring_ms: answered_at.zip(rang_at).map(|(answered, rang)| answered.ms_since(rang)),
             wait_ms: answered_at.unwrap_or(at).ms_since(self.link.began),
             talk_ms: answered_at.map(|answered_at| at.ms_since(answered_at)),
-            callback_ordered: self.callback(),
+            callback_ordered: self.callback(at, cx),
             unanswered: self.unanswered(&user),
         };
         ended.title = self.title(&ended, &user, cx);
         self.tell(user, at, EventKind::Ended(ended), cx);
     }
 
-    /// Who missed the call: a queue or group as long as the call was with it, then the last
-    /// extension that rang, then whatever else had the call.
-    fn missed_user(&self) -> Party {
+    /// Who missed the call: a queue or group if the call ended there, else whoever had it last.
+    /// Voicemail only takes what somebody else has missed.
+    fn missed_user(&self, at: At, cx: &Context<'_>) -> Party {
         let link = &self.link;
-        let extension = || link.rang.iter().rfind(|party| party.kind == PartyKind::Extension);
-        let last = || link.rang.last();
-        let found = match self.direction {
-            Some(Direction::Outgoing) => link.dialer.as_ref(),
-            _ => link.level.as_ref().or_else(extension).or_else(last).or(link.dialer.as_ref()),
+        let voicemail = PartyKind::Other("voicemail".to_owned());
+        let last = || link.rang.iter().rfind(|party| party.kind != voicemail).or(link.rang.last());
+        let found = match (self.direction, &link.dialer) {
+            (Some(Direction::Outgoing), Some(dialer)) => Some(dialer.clone()),
+            _ => self.level(at, cx).or_else(last).cloned(),
         };
-        found.cloned().unwrap_or_else(|| Party {
-            number: String::new(),
-            kind: PartyKind::Other("unknown".to_owned()),
-            name: None,
-            email: None,
-        })
+        let dialed = || Some(&link.dialed).filter(|dialed| !dialed.is_empty());
+        found
+            .or_else(|| dialed().map(|number| party(number, PartyKind::Extension)))
+            .unwrap_or_else(|| party("", PartyKind::Other("unknown".to_owned())))
+    }
+
+    /// The queue or group with which the call ended, if it ended at `at`: legs do not all go at
+    /// once, but within the settling time.
+    fn level(&self, at: At, cx: &Context<'_>) -> Option<&Party> {
+        let level = self.link.level.as_ref()?;
+        let ended_here = |left: At| Duration::from_millis(at.ms_since(left).into());
+        let here = level.left.is_none_or(|left| ended_here(left) < cx.settings.settle);
+        here.then_some(&level.party)
     }
 
     fn unanswered(&self, user: &Party) -> Vec<Party> {
@@ -92,8 +101,8 @@ impl Call {
     }
 
     /// Only a queue takes orders for callbacks, and nothing on the wire tells of them.
-    fn callback(&self) -> Callback {
-        let in_queue = self.link.level.as_ref().is_some_and(|level| level.kind == PartyKind::Queue);
+    fn callback(&self, at: At, cx: &Context<'_>) -> Callback {
+        let in_queue = self.level(at, cx).is_some_and(|level| level.kind == PartyKind::Queue);
         if in_queue && self.link.talk.is_none() { Callback::Unknown } else { Callback::No }
     }
 
@@ -148,6 +157,10 @@ impl Call {
             kind,
         });
     }
+}
+
+fn party(number: &str, kind: PartyKind) -> Party {
+    Party { number: number.to_owned(), kind, name: None, email: None }
 }
 
 fn local(at: At, cx: &Context<'_>) -> LocalTime {

@@ -135,6 +135,9 @@ impl Exchange {
     /// The queue, group or receptionist gives up: the call goes where the plan says or ends.
     pub fn time_out(&mut self, call: i64) -> Result<(), Refused> {
         let known = self.known(call)?.clone();
+        if known.talking.is_some() {
+            return Err(Refused::NotNow(call, "to be without an answer"));
+        }
         let holder = known.waiting.map(|id| self.face_of_leg(id).dn);
         let Some(dn) = known.group.map(|group| group.dn).or(holder) else {
             return Err(Refused::NotNow(call, "a queue, ring group or receptionist that waits"));

@@ -253,7 +253,12 @@ impl Exchange {
     /// Lets a leg give way to a new one of the same owner in another call.
     pub(crate) fn replace_leg(&mut self, call: i64, id: i64) -> i64 {
         let Some(old) = self.legs.get(&id).cloned() else { return id };
-        let party = self.anchor_seen(call);
+        let mut party = self.anchor_seen(call);
+        if old.face.kind == Some(Kind::Trunk) {
+            // A trunk's own leg keeps the outside number.
+            party.number = old.shown.party_caller_id;
+            party.name = old.shown.party_caller_name;
+        }
         let fill = Fill { party, device: old.shown.device_id, ..Fill::default() };
         let new = self.add_leg(call, old.face, old.shown.status, fill);
         self.remove_leg(id);

@@ -8,6 +8,7 @@ mod call;
 mod calls;
 mod hold;
 mod legs;
+mod makecall;
 mod participant;
 mod plan;
 mod refused;

@@ -87,6 +87,9 @@ pub enum Kind {
     /// A parking place (the word is inferred).
     #[serde(rename = "Wparking")]
     Parking,
+    /// A fax DN (the word is inferred).
+    #[serde(rename = "Wfax")]
+    Fax,
     /// Nothing is known (observed).
     None,
 }
@@ -103,6 +106,7 @@ impl Kind {
             Self::Trunk => "Wexternalline",
             Self::SpecialMenu => "Wspecialmenu",
             Self::Parking => "Wparking",
+            Self::Fax => "Wfax",
             Self::None => "None",
         }
     }

@@ -27,9 +27,11 @@ impl Exchange {
             Kind::RingGroup => self.ring_group(call, to, origin),
             Kind::Queue => self.queue(call, to, origin),
             Kind::None | Kind::Trunk => self.offer_outside(call, to, origin),
-            Kind::Receptionist | Kind::RoutePoint | Kind::SpecialMenu | Kind::Parking => {
-                self.enter(call, to, origin);
-            }
+            Kind::Receptionist
+            | Kind::RoutePoint
+            | Kind::SpecialMenu
+            | Kind::Parking
+            | Kind::Fax => self.enter(call, to, origin),
         }
         self.show_anchor(call);
     }

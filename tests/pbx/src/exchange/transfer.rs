@@ -35,7 +35,9 @@ impl Exchange {
     /// goes, and the taker has a connected leg.
     pub fn pick_up(&mut self, call: i64, by: &str) -> Result<(), Refused> {
         let known = self.known(call)?.clone();
-        if known.talking.is_some() || (known.offers.is_empty() && known.waiting.is_none()) {
+        let rings_inside =
+            known.offers.iter().any(|leg| self.face_of_leg(*leg).kind != Some(Kind::Trunk));
+        if known.talking.is_some() || (!rings_inside && known.waiting.is_none()) {
             return Err(Refused::NotNow(call, "to ring or wait somewhere"));
         }
         if self.plan.kind(by) != Kind::Extension {
@@ -74,6 +76,9 @@ impl Exchange {
     pub fn barge_in(&mut self, call: i64, by: &str) -> Result<(), Refused> {
         if self.known(call)?.talking.is_none() {
             return Err(Refused::NotNow(call, "two who talk"));
+        }
+        if self.participants().any(|leg| leg.callid == call && leg.dn == by) {
+            return Err(Refused::NotNow(call, "somebody who is not in it already"));
         }
         if self.plan.kind(by) != Kind::Extension {
             return Err(Refused::NoNumber(by.to_owned()));

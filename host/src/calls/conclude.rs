@@ -1,0 +1,294 @@
+//! What follows from the legs of a call: who rings, who talks, who has it now, and when it is
+//! over.
+//!
+//! # Moved on, or over?
+//!
+//! The PBX does not tell why a leg goes, and often not where the call is then. [`Call::listen`]
+//! and [`Call::settle`] decide, and nobody else:
+//!
+//! - A trunk's leg lasts as long as its side of the call (observed). So a conversation is over at
+//!   once when a trunk's leg was visible and none is left, whoever inside may talk on, and any
+//!   call is when no leg at all is left then. Before an answer the PBX may try another trunk.
+//! - Apart from that, a call is not over as long as any leg is there.
+//! - When the last leg is gone and no trunk was visible, it is over after the settling time. That
+//!   is what the end costs in delay; the times in the event are those of the last leg.
+//! - When the leg of who talks is gone and somebody else has the call or is offered it, it has
+//!   moved on, at once: the PBX makes the new leg before it ends the old one (observed: 10 to
+//!   106 ms). If nobody is seen to have it, but legs are left, it has moved on to somebody who is
+//!   not visible, after the settling time.
+//!
+//! A call that was over and shows a leg again was somewhere out of sight, such as a queue that is
+//! not visible (observed: 211 s). It goes on with the next link.
+
+use super::call::{Call, Context, Quiet};
+use super::leg::{Leg, Role};
+use super::link::{Level, Link, MAX_RANG, Talk, is_level};
+use super::time::At;
+use crate::event::{Direction, Party, PartyKind, TransferType};
+
+impl Call {
+    /// Tells what the legs show and was not told yet.
+    pub(super) fn conclude(&mut self, cx: &mut Context<'_>) {
+        if self.over.is_some() {
+            return;
+        }
+        if self.link.talk.is_some() && self.outside_left() {
+            self.finish(cx);
+            return;
+        }
+        self.watch_level(cx.at);
+        self.turn_outward(cx);
+        self.move_on(cx);
+        self.dial();
+        self.ring(cx);
+        self.answer(cx);
+        self.listen(cx);
+    }
+
+    /// The outside party was visible and is gone.
+    fn outside_left(&self) -> bool {
+        let is_there = || self.legs.iter().any(|(_, leg)| leg.facts.role == Role::Trunk);
+        self.trunk_seen && self.is_external() && !is_there()
+    }
+
+    /// Notes when the leg of the queue or group that has the call goes.
+    fn watch_level(&mut self, at: At) {
+        let Some(mut level) = self.link.level.take() else { return };
+        let here = self.legs.iter().any(|(_, leg)| leg.facts.party == level.party);
+        level.seen |= here;
+        level.left = if here || !level.seen { None } else { level.left.or(Some(at)) };
+        self.link.level = Some(level);
+    }
+
+    /// An internal call has got an outside party: it was forwarded or transferred there, or
+    /// somebody has handed over somebody outside in a call that is not visible. The internal link
+    /// ends and one with the outside party begins.
+    fn turn_outward(&mut self, cx: &mut Context<'_>) {
+        let Some((direction, number)) = self.outside.take() else { return };
+        let outside = |leg: &&Leg| leg.facts.external.is_some();
+        let with_outside = || self.legs.iter().map(|(_, leg)| leg).filter(outside);
+        let rings = with_outside().any(|leg| leg.facts.role == Role::Trunk && !leg.facts.is_up());
+        let referred = with_outside().any(|leg| leg.referred_by.is_some());
+        let transfer = match (rings, referred) {
+            (_, true) => TransferType::Blind,
+            (true, false) => TransferType::NotDef,
+            (false, false) => TransferType::Accomp,
+        };
+        let heir = with_outside().find(|leg| leg.facts.role == Role::User);
+        let heir = heir.map(|leg| leg.facts.party.clone());
+        self.hand_over(heir, transfer, cx);
+        self.direction = Some(direction);
+        self.caller_id = number;
+        for (_, leg) in self.legs.iter_mut().filter(|(_, leg)| leg.facts.external.is_some()) {
+            leg.announced = false;
+        }
+    }
+
+    /// The talking party's leg is gone and somebody else has the call, or is offered it: the
+    /// link ends and the next begins.
+    fn move_on(&mut self, cx: &mut Context<'_>) {
+        let Some(talk) = &self.link.talk else { return };
+        if self.facts(&talk.leg).is_some() {
+            return;
+        }
+        let Some(heir) = self.heir(talk) else { return };
+        let transfer = if heir.joined { TransferType::Accomp } else { TransferType::Blind };
+        let heir = heir.facts.party.clone();
+        self.hand_over(Some(heir), transfer, cx);
+    }
+
+    /// Who came after the talk began, or took part in it: best somebody else, who is connected
+    /// already, a person.
+    fn heir(&self, talk: &Talk) -> Option<&Leg> {
+        let rank = |leg: &Leg| match (&leg.facts.role, leg.facts.is_answered()) {
+            (_, true) => 0,
+            (Role::User, false) => 1,
+            _ => 2,
+        };
+        self.legs
+            .iter()
+            .map(|(_, leg)| leg)
+            .filter(|leg| leg.facts.is_answered() || leg.facts.is_offered())
+            .filter(|leg| leg.born > talk.born || leg.joined || leg.referred_by.is_some())
+            .min_by_key(|leg| (leg.facts.party == talk.user, rank(leg), leg.born))
+    }
+
+    /// Ends the link because the call moved on, and begins the next.
+    fn hand_over(&mut self, heir: Option<Party>, transfer: TransferType, cx: &mut Context<'_>) {
+        let at = self.quiet.as_ref().map_or(cx.at, |quiet| quiet.since);
+        if self.link.open {
+            self.tell_end(true, heir, at, cx);
+        }
+        let by = self.link.talk.take().map(|talk| talk.user);
+        let next = self.link.number.saturating_add(1);
+        self.link = Link::new(next, at, transfer, by);
+        self.quiet = None;
+    }
+
+    /// Somebody inside called: whatever becomes of it has an end to be told.
+    fn dial(&mut self) {
+        let outward = matches!(self.direction, Some(Direction::Outgoing | Direction::Internal));
+        if !outward || (self.link.dialer.is_some() && !self.link.dialed.is_empty()) {
+            return;
+        }
+        let dialer = self
+            .legs
+            .iter()
+            .find(|(_, leg)| leg.facts.originates && leg.facts.role == Role::User)
+            .map(|(_, leg)| &leg.facts);
+        let Some(dialer) = dialer else { return };
+        self.link.dialed.clone_from(&dialer.peer);
+        self.link.dialer = Some(dialer.party.clone());
+        self.link.open = true;
+    }
+
+    /// Phones and system destinations that are offered the call.
+    fn ring(&mut self, cx: &mut Context<'_>) {
+        if self.link.talk.is_some() {
+            return;
+        }
+        while let Some((offered, is_first)) = self.next_offer() {
+            if !is_first {
+                continue;
+            }
+            self.link.open = true;
+            if self.link.rang.len() < MAX_RANG {
+                self.link.rang.push(offered.clone());
+            } else {
+                self.say_bound("parties that rang", MAX_RANG);
+            }
+            self.tell_ringing(offered, cx);
+        }
+    }
+
+    /// Marks the next leg whose ringing is to be told, and says whose it is, and whether it is
+    /// the first of the party's phones.
+    fn next_offer(&mut self) -> Option<(Party, bool)> {
+        let is_new = |leg: &Leg| leg.facts.is_offered() && !leg.announced;
+        let (_, leg) = self.legs.iter_mut().find(|(_, leg)| is_new(leg))?;
+        let (born, facts) = (leg.born, leg.facts.clone());
+        leg.announced = true;
+        if self.link.transfer == TransferType::NotDef {
+            self.reached_by(born);
+        }
+        if is_level(&facts.party) {
+            self.link.level = Some(Level::new(facts.party.clone(), true));
+        } else if let Some(by) = &facts.offered_by {
+            if self.link.level.as_ref().is_none_or(|level| level.party != *by) {
+                self.link.level = Some(Level::new(by.clone(), false));
+            }
+        } else if facts.role == Role::System
+            || !self.link.level.as_ref().is_some_and(Level::is_here)
+        {
+            self.link.level = None;
+        }
+        if let Some(level) = &self.link.level
+            && level.party.kind == PartyKind::Queue
+        {
+            self.queue = Some(level.party.clone());
+        }
+        let rings = |leg: &Leg| leg.announced && leg.facts.is_offered() && leg.born != born;
+        let twin = self.legs.iter().any(|(_, leg)| rings(leg) && leg.facts.party == facts.party);
+        Some((facts.party, !twin))
+    }
+
+    /// Notes how the call came to the owner of a leg, where the leg tells.
+    fn reached_by(&mut self, born: u32) {
+        let Some((_, leg)) = self.legs.iter().find(|(_, leg)| leg.born == born) else { return };
+        let transfer = match (leg.joined, &leg.referred_by) {
+            (true, _) => TransferType::Accomp,
+            (false, Some(_)) if self.link.transfer == TransferType::NotDef => TransferType::Blind,
+            (false, _) => return,
+        };
+        let by = leg.referred_by.as_ref().map(|number| extension(number));
+        self.link.transfer = transfer;
+        self.link.transferred_by = self.link.transferred_by.take().or(by);
+    }
+
+    /// The first person who is connected answers.
+    fn answer(&mut self, cx: &mut Context<'_>) {
+        if self.link.talk.is_some() || self.far_side_rings() {
+            return;
+        }
+        let internal = self.direction == Some(Direction::Internal);
+        let callee_visible =
+            self.legs.iter().any(|(_, leg)| leg.facts.role != Role::Trunk && !leg.facts.originates);
+        let answered = self
+            .legs
+            .iter()
+            .filter(|(_, leg)| leg.facts.is_answered())
+            .filter(|(_, leg)| !(internal && callee_visible && leg.facts.originates))
+            .min_by_key(|(_, leg)| (self.is_by_leaver(leg), leg.connected, leg.born));
+        let Some((key, leg)) = answered else { return };
+        let user = if internal && leg.facts.originates {
+            extension(&self.link.dialed)
+        } else {
+            leg.facts.party.clone()
+        };
+        let (rang_at, leg_born) = (leg.rang, leg.born);
+        let since = leg.connected.unwrap_or(cx.at).max(self.link.began);
+        let key = key.clone();
+        self.reached_by(leg_born);
+        let born = self.next_birth();
+        self.link.talk = Some(Talk { leg: key, user, since, rang_at, born });
+        self.link.number = self.link.number.max(1);
+        self.link.open = true;
+        self.tell_start(cx);
+    }
+
+    /// The far side of an outgoing call has not answered, as its trunk's leg tells where that is
+    /// visible (inferred). A phone that was connected already does not tell.
+    fn far_side_rings(&self) -> bool {
+        let is_up = |leg: &Leg| leg.facts.role == Role::Trunk && leg.facts.is_up();
+        self.direction == Some(Direction::Outgoing)
+            && self.trunk_seen
+            && !self.legs.iter().any(|(_, leg)| is_up(leg))
+    }
+
+    /// Whether it is another leg of whoever just handed the call over.
+    fn is_by_leaver(&self, leg: &Leg) -> bool {
+        self.link.transferred_by.as_ref() == Some(&leg.facts.party)
+    }
+
+    /// Notes since when nothing shows who has the call, or that it is surely over.
+    fn listen(&mut self, cx: &mut Context<'_>) {
+        let someone = self.legs.iter().any(|(_, leg)| leg.facts.role != Role::Trunk);
+        let talk_lost = self.link.talk.as_ref().is_some_and(|talk| self.facts(&talk.leg).is_none());
+        if someone && !talk_lost {
+            self.quiet = None;
+            return;
+        }
+        let resynced = cx.resynced;
+        self.quiet.get_or_insert(Quiet { since: cx.at, resynced, settled: false });
+        if self.legs.is_empty() && self.trunk_seen {
+            self.finish(cx);
+        }
+    }
+
+    /// The settling time has passed.
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
+        let Some(quiet) = &mut self.quiet else { return };
+        quiet.settled = true;
+        if self.legs.is_empty() {
+            self.finish(cx);
+        } else if self.link.talk.is_some() {
+            self.hand_over(None, TransferType::Blind, cx);
+            self.conclude(cx);
+        }
+    }
+
+    /// The call is over.
+    pub(super) fn finish(&mut self, cx: &mut Context<'_>) {
+        let at = self.quiet.as_ref().map_or(cx.at, |quiet| quiet.since);
+        if self.link.open {
+            self.tell_end(false, None, at, cx);
+        }
+        self.quiet = None;
+        self.over = Some(cx.at);
+    }
+}
+
+/// An extension of which nothing but the number is known.
+fn extension(number: &str) -> Party {
+    Party { number: number.to_owned(), kind: PartyKind::Extension, name: None, email: None }
+}

@@ -1,0 +1,75 @@
+//! Calls that become one: attended transfers.
+//!
+//! A consultation is a call of its own. When the two are joined, at least one leg that stays
+//! changes its call's number or is replaced (inferred from call detail records). What remains is
+//! the conversation with the party outside, so its chain goes on, whichever number it bears:
+//!
+//! - The consulted party's leg moves to the first call, or is replaced there: nothing to do, the
+//!   first call has an heir.
+//! - The outside party goes over to the consultation's number. Seen from its own leg, if the
+//!   trunk is visible, or from any leg of the consultation whose other side is, all of a sudden,
+//!   outside. Then the consultation is over, its legs belong to the first call, and its number is
+//!   another number of that.
+
+use super::leg::{Facts, Leg};
+use super::time::At;
+use super::{Call, Engine, Pass};
+use crate::source::notice::LegKey;
+
+impl Engine {
+    /// Whether a leg that goes from one call to another takes its own call along.
+    pub(super) fn is_taken_along(&self, own: i64, other: i64, at: At) -> bool {
+        let is_external = |number| self.calls.get(&number).map(|call| call.is_external());
+        let lives = self.calls.get(&own).is_some_and(|call| call.over.is_none());
+        let ways = is_external(own) == Some(true) && is_external(other) != Some(true);
+        lives && ways && !self.is_just_begun(other, at)
+    }
+
+    /// The call of a leg that shows this number: another one, if this is a consultation whose
+    /// other side has just handed over somebody outside.
+    pub(super) fn rejoin(&mut self, number: i64, facts: &Facts, pass: &mut Pass) -> i64 {
+        let consultation = self.calls.get(&number).filter(|call| call.is_internal());
+        let (Some(outside), Some(consultation)) = (&facts.external, consultation) else {
+            return number;
+        };
+        let handed_over =
+            |call: &&Call| call.is_with(outside) && call.is_led_by_one_of(consultation);
+        let first = self.calls.values().find(handed_over).map(|call| call.number);
+        match first {
+            Some(first) if !self.is_just_begun(number, pass.at) => {
+                self.absorb(first, number, pass);
+                first
+            }
+            _ => number,
+        }
+    }
+
+    /// Makes `number` another number of the call `first`, and its legs that call's.
+    pub(super) fn absorb(&mut self, first: i64, number: i64, pass: &mut Pass) {
+        if let Some(mut consultation) = self.remove(number) {
+            let legs = std::mem::take(&mut consultation.legs);
+            if consultation.over.is_none() {
+                consultation.finish(&mut pass.context(&self.settings));
+            }
+            pass.step.state.push((number.to_string(), None));
+            for (key, leg) in legs {
+                self.hand_leg_over(first, key, leg);
+            }
+        }
+        if let Some(call) = self.calls.get_mut(&first) {
+            call.aliases.push(number);
+            self.aliases.insert(number, first);
+            pass.touched.insert(first);
+        }
+    }
+
+    fn hand_leg_over(&mut self, number: i64, key: LegKey, mut leg: Leg) {
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        leg.born = call.next_birth();
+        leg.joined = true;
+        leg.announced = false;
+        if call.take_over(key.clone(), leg) {
+            self.legs.insert(key, number);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What holds of all that is told, whatever happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use callhook::event::{CallEvent, Direction, EventKind, FinishType};
+
+use crate::desk::line;
+
+/// 0 for ringing, 1 for start, 2 for end.
+fn rank(event: &CallEvent) -> u8 {
+    match event.kind {
+        EventKind::Ringing(_) => 0,
+        EventKind::Started(_) => 1,
+        _ => 2,
+    }
+}
+
+/// Checks every chain; `Err` says what is wrong, with all that was told of the chain.
+pub fn check(events: &[CallEvent]) -> Result<(), String> {
+    let mut chains: BTreeMap<&str, Vec<&CallEvent>> = BTreeMap::new();
+    for event in events {
+        chains.entry(event.id.chain.as_str()).or_default().push(event);
+    }
+    let ids: BTreeSet<&str> = events.iter().map(|event| event.event_id.as_str()).collect();
+    if ids.len() != events.len() {
+        return Err("an event id was given twice".to_owned());
+    }
+    for (chain, events) in chains {
+        let found = check_chain(&events);
+        let story = || events.iter().map(|event| line(event)).collect::<Vec<_>>().join("\n");
+        found.map_err(|wrong| format!("{chain}: {wrong}\n{}", story()))?;
+    }
+    Ok(())
+}
+
+fn check_chain(events: &[&CallEvent]) -> Result<(), String> {
+    let order: Vec<(u32, u8)> = events.iter().map(|event| (event.id.link, rank(event))).collect();
+    if !order.is_sorted() {
+        return Err(format!("out of order: {order:?}"));
+    }
+    let sequence: Vec<u32> = events.iter().map(|event| event.sequence).collect();
+    if !sequence.iter().copied().eq(1..=u32::try_from(events.len()).unwrap()) {
+        return Err(format!("numbers are missing: {sequence:?}"));
+    }
+    let last = events.iter().map(|event| event.id.link).max().unwrap_or_default();
+    for link in 0..=last {
+        let of_link: Vec<&CallEvent> =
+            events.iter().copied().filter(|event| event.id.link == link).collect();
+        let count = |wanted: u8| of_link.iter().filter(|event| rank(event) == wanted).count();
+        let answered = link == 0 && order.contains(&(1, 1));
+        if count(2) > 1 || count(1) > 1 {
+            return Err(format!("link {link} has {} starts and {} ends", count(1), count(2)));
+        }
+        if count(2) == 0 && !of_link.is_empty() && !answered {
+            return Err(format!("link {link} has no end"));
+        }
+        let talked = of_link.iter().any(|event| match &event.kind {
+            EventKind::Ended(ended) => ended.finish == FinishType::Ok,
+            _ => false,
+        });
+        if talked != (count(1) == 1) && count(2) == 1 {
+            return Err(format!("link {link} ends Ok without a start, or Missed with one"));
+        }
+        let ways: BTreeSet<bool> =
+            of_link.iter().map(|event| event.direction == Direction::Internal).collect();
+        if ways.len() > 1 {
+            return Err(format!("link {link} is internal and is not"));
+        }
+    }
+    Ok(())
+}
