@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Outbox, SqliteOutbox};
 pub use crate::pipeline::Observer;
 use crate::pipeline::{Exchange, Pipeline, Watched};
-use crate::plugins::{Directory, Plugin, Runtime};
+use crate::plugins::{Directory, Plugin};
 use crate::source::callcontrol::Watcher;
 use crate::source::notice::Notice;
 
@@ -41,8 +41,6 @@ pub struct App {
     clock: Clock,
     metrics: Metrics,
     directory: Arc<Directory>,
-    /// Keeps the plugins' deadlines ticking.
-    _runtime: Runtime,
     plugins: BTreeMap<String, Arc<Plugin>>,
     observer: Option<Observer>,
 }
@@ -67,10 +65,9 @@ impl App {
     /// Loads what the settings name. The faults are those of the settings, all of them.
     pub fn build(config: Config, clock: Clock) -> Result<Self, Faults> {
         let directory = Arc::new(settings::directory(&config)?);
-        let runtime = settings::runtime()?;
-        let plugins = settings::plugins(&config, &runtime, &directory)?;
+        let plugins = settings::plugins(&config, &settings::runtime()?, &directory)?;
         let metrics = Metrics::default();
-        Ok(Self { config, clock, metrics, directory, _runtime: runtime, plugins, observer: None })
+        Ok(Self { config, clock, metrics, directory, plugins, observer: None })
     }
 
     /// The plugins that the settings name, by name.
@@ -128,13 +125,18 @@ impl App {
         let delivery = self.deliver(&outbox, delivery_stopped)?;
         let pipeline = self.pipeline(exchanges, outbox);
         let runtime = Handle::current();
+        let (alive, died) = oneshot::channel::<()>();
         let pipeline = thread::Builder::new()
             .name("pipeline".to_owned())
-            .spawn(move || pipeline.run(notices, &runtime))
+            .spawn(move || {
+                let _alive = alive;
+                pipeline.run(notices, &runtime);
+            })
             .context("while starting the pipeline's thread")?;
 
         tokio::select! {
             () = shutdown => tracing::info!("Stopping."),
+            _ = died => tracing::error!("The pipeline has died; stopping."),
             () = say_when_ready(&health) => {}
         }
         stop.send_replace(true);

@@ -4,8 +4,8 @@
 //! survive the process goes out as one blob per call. So it can be replayed, fuzzed and proved.
 //!
 //! A call is known by the PBX's run-time number. Its legs come and go; who talks, who rings and
-//! whether the call moved on or is over is concluded from the legs alone (see [`call`]). What
-//! 3CX says of a leg, and how far that can be trusted, is in [`leg`].
+//! whether the call moved on or is over is concluded from the legs alone (see `call.rs`). What
+//! 3CX says of a leg, and how far that can be trusted, is in `leg.rs`.
 
 mod call;
 mod known;

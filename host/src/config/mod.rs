@@ -1,6 +1,6 @@
 //! Settings: from the text of the .ini to a tree that is valid by construction.
 //!
-//! There are two trees. [`ini`] holds what was typed: sections, keys and values, each with its
+//! There are two trees. `ini` holds what was typed: sections, keys and values, each with its
 //! line. [`Config`] holds what it means; it is made only if the whole file is without fault, and
 //! whatever is found wrong on the way is collected, so that one reading shows all of it.
 

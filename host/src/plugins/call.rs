@@ -60,15 +60,7 @@ impl Callable {
 
     /// The same component and environment with another deadline.
     pub(super) fn with_deadline(self, deadline: Duration) -> Self {
-        let old = &self.environment;
-        let environment = Environment {
-            plugin: old.plugin.clone(),
-            settings: old.settings.clone(),
-            secrets: old.secrets.clone(),
-            directory: Arc::clone(&old.directory),
-            deadline,
-            memory: old.memory,
-        };
+        let environment = Environment { deadline, ..Environment::clone(&self.environment) };
         self.within(environment)
     }
 

@@ -187,9 +187,9 @@ impl Runtime {
             memory: spec.memory,
         };
         let callable = Callable::new(pre, Arc::clone(&self.gate), environment);
-        let told = callable
-            .call("(describe)", |world, store| world.callhook_plugin_about().call_describe(store))
-            .map_err(|failure| LoadErrorKind::Failed(Box::new(failure)))?;
+        let told = callable.call("(describe)", |world, store| {
+            world.callhook_plugin_about().call_describe(store)
+        })?;
         let description = describe(told, survey);
         Ok((callable.with_version(&description.version), description))
     }
@@ -224,9 +224,8 @@ impl PluginSource {
 
 /// Lets the plugin look at its settings.
 fn check_by_itself(callable: &Callable) -> Result<(), LoadErrorKind> {
-    let problems = callable
-        .call("(check)", |world, store| world.callhook_plugin_about().call_check(store))
-        .map_err(|failure| LoadErrorKind::Failed(Box::new(failure)))?;
+    let problems =
+        callable.call("(check)", |world, store| world.callhook_plugin_about().call_check(store))?;
     if problems.is_empty() {
         return Ok(());
     }
@@ -249,7 +248,6 @@ fn describe(told: about::Description, survey: Survey) -> Description {
     }
 }
 
-// What was found wrong with the file itself, and what the plugin did, are told apart.
 impl From<PluginFailure> for LoadErrorKind {
     fn from(failure: PluginFailure) -> Self {
         Self::Failed(Box::new(failure))

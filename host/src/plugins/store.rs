@@ -14,7 +14,7 @@ use super::redact::Secrets;
 use super::wasi::Wasi;
 
 /// What is the same for every call of one plugin.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Environment {
     /// The plugin's name in the .ini.
     pub(super) plugin: String,

@@ -193,7 +193,9 @@ fn real_payloads_are_read() {
         concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/spec/3cx-samples").to_owned()
     });
     if !Path::new(&folder).is_dir() {
-        println!("skipped: real payloads not found in {folder}");
+        // Past the capture of a test's output, so that it is seen.
+        let word = format!("skipped: real payloads not found in {folder}\n");
+        std::io::Write::write_all(&mut std::io::stderr(), word.as_bytes()).unwrap();
         return;
     }
     let mut read = 0;
