@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
 
 pub use self::record::record;
 pub use self::settings::Faults;
@@ -34,6 +35,11 @@ use crate::source::notice::Notice;
 /// Notices that wait for the engine. When they are not taken, the sources coalesce.
 const NOTICES: usize = 1024;
 
+/// How long the last commits may take at a stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often a chunk of what was finished long ago is removed: several times as fast as the
+/// largest exchange makes events.
+const PRUNE_EVERY: Duration = Duration::from_secs(1);
 /// How often readiness is looked at until the service is ready.
 const READY_POLL: Duration = Duration::from_millis(20);
 
@@ -122,6 +128,7 @@ impl App {
 
         let mut tasks = JoinSet::new();
         self.listen(&health, &stopped, &mut tasks).await?;
+        self.prune(&outbox, &stopped, &mut tasks);
         let notices = self.watch(&stopped, &mut tasks)?;
         let (delivery_stop, delivery_stopped) = oneshot::channel::<()>();
         let delivery = self.deliver(&outbox, delivery_stopped)?;
@@ -144,9 +151,13 @@ impl App {
         stop.send_replace(true);
         // The sources end, so the channel closes, so the pipeline ends with everything appended.
         while tasks.join_next().await.is_some() {}
-        let ended = tokio::task::spawn_blocking(move || pipeline.join()).await;
-        if !matches!(ended, Ok(Ok(()))) {
-            anyhow::bail!("the pipeline has died; what was committed is kept");
+        let joined = tokio::task::spawn_blocking(move || pipeline.join());
+        match tokio::time::timeout(GRACE, joined).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(_) => anyhow::bail!("the pipeline has died; what was committed is kept"),
+            Err(_) => anyhow::bail!(
+                "what was seen last could not be committed within {GRACE:?}; what was is kept"
+            ),
         }
         drop(delivery_stop);
         delivery.await.context("while finishing the deliveries")?;
@@ -175,6 +186,32 @@ impl App {
             exchanges.push(Exchange { name: pbx.name.clone(), engine, watched });
         }
         Ok(exchanges)
+    }
+
+    /// Removes from the outbox what was finished long ago, a bit at a time.
+    fn prune(
+        &self,
+        outbox: &Arc<dyn Outbox>,
+        stopped: &watch::Receiver<bool>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let (outbox, retention) = (Arc::clone(outbox), self.config.retention);
+        let mut stopped = stopped.clone();
+        tasks.spawn(async move {
+            let mut pace = tokio::time::interval(PRUNE_EVERY);
+            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                // One at a time: while the disk cannot be written, nothing piles up.
+                let pruned = async {
+                    pace.tick().await;
+                    outbox.prune(retention).await
+                };
+                tokio::select! {
+                    _ = stopped.wait_for(|stop| *stop) => return,
+                    pruned = pruned => if pruned.is_err() { return },
+                }
+            }
+        });
     }
 
     async fn listen(

@@ -27,5 +27,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let clock = arguments.wall_clock.map_or_else(Clock::system, Clock::with_stopped_wall);
     let app = App::build(config, clock).map_err(|faults| super::tell(path, &faults.0))?;
-    super::runtime()?.block_on(async { Ok(app.run(shutdown::signal()?).await?) })
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(async { Ok(app.run(shutdown::signal()?).await?) });
+    // What hangs, on a disk that is full, say, has had its time.
+    runtime.shutdown_background();
+    ended
 }

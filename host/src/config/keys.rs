@@ -104,7 +104,8 @@ pub(super) const TITLES: SectionKeys = SectionKeys {
     ..NONE
 };
 
-pub(super) const STORAGE: SectionKeys = SectionKeys { name: "storage", keys: &["path"], ..NONE };
+pub(super) const STORAGE: SectionKeys =
+    SectionKeys { name: "storage", keys: &["path", "retention"], ..NONE };
 
 pub(super) const CONSOLE: SectionKeys = SectionKeys { name: "console", keys: &["listen"], ..NONE };
 

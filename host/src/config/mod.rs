@@ -25,6 +25,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use self::error::{ConfigError, Fault, Place, Warning};
 pub use self::filter::{Filter, Pattern};
@@ -62,6 +63,8 @@ pub struct Config {
     pub titles: Titles,
     /// The database file.
     pub storage: PathBuf,
+    /// How long delivered and dead requests are kept, with their events.
+    pub retention: Duration,
     /// Where the console listens; none if it is off.
     pub console: Option<std::net::SocketAddr>,
     /// What is logged and how.
@@ -138,6 +141,8 @@ impl Draft<'_> {
         let named = endpoints.iter().flat_map(|endpoint| &endpoint.plugins);
         let plugins = plugin::with_embedded(plugins, named);
         let storage = self.single(&keys::STORAGE, service::storage);
+        let (storage, retention) =
+            storage.unwrap_or_else(|| (self.file.resolve(service::DATABASE), service::RETENTION));
         Config {
             pbxs,
             dids: self.single(&keys::DID, numbers::dids).unwrap_or_default(),
@@ -146,7 +151,8 @@ impl Draft<'_> {
             endpoints,
             plugins,
             titles: self.single(&keys::TITLES, titles::read).unwrap_or_default(),
-            storage: storage.unwrap_or_else(|| self.file.resolve(service::DATABASE)),
+            storage,
+            retention,
             console: self.single(&keys::CONSOLE, service::console).unwrap_or(service::CONSOLE),
             log: self.single(&keys::LOG, service::log).unwrap_or_default(),
         }

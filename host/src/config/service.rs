@@ -2,12 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::section::Reader;
 use super::value;
 
 /// The database, beside the .ini.
 pub(super) const DATABASE: &str = "callhook.db";
+
+/// How long what is finished is kept by default.
+pub(super) const RETENTION: Duration = Duration::from_hours(24 * 30);
 
 /// Where the console listens by default.
 pub(super) const CONSOLE: Option<SocketAddr> =
@@ -53,10 +57,13 @@ pub(super) fn directory(reader: &mut Reader<'_>) -> Option<PathBuf> {
     reader.required("file", "the CSV file of people", value::file)
 }
 
-/// The database file; it need not exist yet.
-pub(super) fn storage(reader: &mut Reader<'_>) -> PathBuf {
+/// The database file, which need not exist yet, and how long it keeps what is finished.
+pub(super) fn storage(reader: &mut Reader<'_>) -> (PathBuf, Duration) {
+    const HOUR: Duration = Duration::from_hours(1);
     let default = reader.file.resolve(DATABASE);
-    reader.or("path", default, value::path)
+    let path = reader.or("path", default, value::path);
+    let retention = value::duration(HOUR, HOUR * 24 * 3660);
+    (path, reader.or("retention", RETENTION, retention))
 }
 
 /// Where the console listens, or none.

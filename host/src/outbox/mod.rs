@@ -54,6 +54,10 @@ pub trait Outbox: Send + Sync {
     /// next of the lane has its turn.
     fn bury(&self, id: &str, reason: &str, attempt: Attempt) -> Receipt;
 
+    /// Queues the removal of a chunk of what was finished longer than `age` ago: requests that
+    /// were delivered or are dead, and events of which no request is left.
+    fn prune(&self, age: Duration) -> Receipt;
+
     /// Fires whenever a commit may have changed what a claim for `endpoint` returns. One waiter
     /// per endpoint: what fires while nobody waits is kept for the next.
     fn changed(&self, endpoint: &str) -> Arc<Notify>;

@@ -333,8 +333,8 @@ const OTHERS: &[(&str, &str)] = &[
     ),
     ("[storage]\npath =", "callhook.ini:8: [storage] path: expected a text, not \"\""),
     (
-        "[storage]\nretention = 30d",
-        "callhook.ini:8: [storage] retention: unknown key; known here are path",
+        "[storage]\nretain = 30d",
+        "callhook.ini:8: [storage] retain: unknown key; known here are path, retention",
     ),
     (
         "[console]\nlisten = 8480",

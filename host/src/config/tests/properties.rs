@@ -183,7 +183,8 @@ fn config() -> impl Strategy<Value = Config> {
     let kind =
         select(vec![PartyKind::Extension, PartyKind::Queue, PartyKind::Other("other".to_owned())]);
     let directory = prop::option::of("[a-z]{1,9}\\.csv".prop_map(PathBuf::from));
-    let storage = "[a-z]{1,9}\\.db".prop_map(PathBuf::from);
+    let storage =
+        ("[a-z]{1,9}\\.db".prop_map(PathBuf::from), (1..9_000_u64).prop_map(Duration::from_hours));
     let console = prop::option::of(any::<u16>());
     let numbers = (btree_map(number(), text(), 0..4), btree_map(number(), kind, 0..4));
     let parts = (vec(pbx(), 1..3), vec(endpoint(), 1..3), vec(plugin(), 0..3));
@@ -209,7 +210,20 @@ fn config() -> impl Strategy<Value = Config> {
                 memory: 64 << 20,
             });
             let console = port.map(|port| ([127, 0, 0, 1], port).into());
-            Config { pbxs, dids, dns, directory, endpoints, plugins, titles, storage, console, log }
+            let (storage, retention) = storage;
+            Config {
+                pbxs,
+                dids,
+                dns,
+                directory,
+                endpoints,
+                plugins,
+                titles,
+                storage,
+                retention,
+                console,
+                log,
+            }
         },
     )
 }
@@ -277,6 +291,7 @@ fn written(config: &Config) -> String {
     write_titles(&config.titles, &mut ini);
     ini.section("storage");
     ini.set("path", config.storage.display());
+    ini.set("retention", humantime::format_duration(config.retention));
     ini.section("console");
     ini.set("listen", config.console.map_or("off".to_owned(), |address| address.to_string()));
     ini.section("log");

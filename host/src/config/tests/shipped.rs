@@ -63,7 +63,8 @@ fn what_the_annotated_file_calls_a_default_is_the_default() {
     assert_eq!(bare_pbx.source, full_pbx.source);
     let (embedded, crm) = (bare.plugin("plain-get").unwrap(), full.plugin("NAME").unwrap());
     assert_eq!((embedded.deadline, embedded.memory), (crm.deadline, crm.memory));
-    assert_eq!((bare.storage, bare.console, bare.log), (full.storage, full.console, full.log));
+    assert_eq!((bare.storage, bare.retention), (full.storage, full.retention));
+    assert_eq!((bare.console, bare.log), (full.console, full.log));
 }
 
 #[test]

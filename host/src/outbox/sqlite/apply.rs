@@ -11,6 +11,9 @@ use crate::outbox::{Attempt, Commit, FailedTransform, NewRequest, StoredEvent};
 /// So many attempts at a request are kept with their replies: the last ones.
 const ATTEMPTS_KEPT: i64 = 5;
 
+/// So many rows of each kind are removed at once, so that nobody waits long for the disk.
+const CHUNK: i64 = 500;
+
 /// What a transaction changes outside the file, once it is committed.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
@@ -35,6 +38,7 @@ pub(super) fn apply(
         Work::Settle { id, settlement, attempt } => {
             settle(connection, id, settlement, attempt, operation.at, effects)
         }
+        Work::Prune(age) => prune(connection, *age, operation.at),
     }
 }
 
@@ -249,5 +253,26 @@ fn give_turn(connection: &Connection, place: &Place) -> rusqlite::Result<()> {
                 ORDER BY seq LIMIT 1)",
         )?
         .execute(params![place.endpoint, place.lane])?;
+    Ok(())
+}
+
+/// Removes what was finished longer than `age` before `now`, a chunk of it.
+fn prune(connection: &Connection, age: Duration, now: i64) -> rusqlite::Result<()> {
+    let before = now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let statements = [
+        "DELETE FROM attempts WHERE request IN
+            (SELECT seq FROM requests WHERE finished < ?1 ORDER BY finished, seq LIMIT ?2)",
+        "DELETE FROM requests WHERE seq IN
+            (SELECT seq FROM requests WHERE finished < ?1 ORDER BY finished, seq LIMIT ?2)",
+        "DELETE FROM failed_transforms WHERE rowid IN
+            (SELECT rowid FROM failed_transforms WHERE created < ?1 LIMIT ?2)",
+        "DELETE FROM events WHERE rowid IN
+            (SELECT e.rowid FROM events e WHERE e.created < ?1 AND NOT EXISTS
+                (SELECT 1 FROM requests r WHERE r.event_id = e.event_id)
+             ORDER BY e.created LIMIT ?2)",
+    ];
+    for statement in statements {
+        connection.prepare_cached(statement)?.execute(params![before, CHUNK])?;
+    }
     Ok(())
 }

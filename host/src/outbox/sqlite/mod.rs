@@ -155,6 +155,13 @@ impl Outbox for SqliteOutbox {
         self.settle(id, Settlement::Dead(reason.to_owned()), attempt)
     }
 
+    fn prune(&self, age: Duration) -> Receipt {
+        let (done, receipt) = Receipt::new();
+        let work = Work::Prune(age);
+        self.shared.queue.push(Operation { work, at: self.shared.timeline.now(), done });
+        receipt
+    }
+
     fn changed(&self, endpoint: &str) -> Arc<Notify> {
         Arc::clone(hold(&self.shared.changed).entry(endpoint.to_owned()).or_default())
     }

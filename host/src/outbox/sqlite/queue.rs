@@ -38,6 +38,8 @@ pub(super) enum Work {
         settlement: Settlement,
         attempt: Attempt,
     },
+    /// Remove a chunk of what was finished longer ago than this.
+    Prune(Duration),
 }
 
 /// What became of a claimed request.

@@ -34,6 +34,8 @@ CREATE TABLE events (
     created INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX events_created ON events (created);
+
 -- What is to be sent. States: 'behind' an earlier one of its endpoint and lane, 'waiting' for its
 -- time with its turn come, 'delivered', 'dead' for the reason given.
 CREATE TABLE requests (
@@ -61,6 +63,8 @@ CREATE INDEX requests_due ON requests (endpoint, due) WHERE state = 'waiting';
 -- The last two columns are there so that counting at the start reads nothing else.
 CREATE INDEX requests_lane ON requests (endpoint, lane, seq, due_set, state)
     WHERE state IN ('waiting', 'behind');
+CREATE INDEX requests_event ON requests (event_id);
+CREATE INDEX requests_finished ON requests (finished, seq) WHERE finished IS NOT NULL;
 
 -- The last attempts at each request.
 CREATE TABLE attempts (

@@ -114,6 +114,16 @@ fn one(event: &str, lane: &str) -> Commit {
     commit_of(vec![request(event, CRM, lane)])
 }
 
+fn stored(event: &str) -> StoredEvent {
+    StoredEvent {
+        event_id: event.to_owned(),
+        pbx: "pbx".to_owned(),
+        chain: "c1".to_owned(),
+        kind: "start".to_owned(),
+        json: "{}".to_owned(),
+    }
+}
+
 fn id(event: &str) -> String {
     request_id(event, CRM, 0)
 }
@@ -130,13 +140,7 @@ fn everything_of_a_commit_survives_a_reopening() {
         state: vec![1, 2],
         delay_ms: 0,
     };
-    let event = StoredEvent {
-        event_id: "e1".to_owned(),
-        pbx: "pbx".to_owned(),
-        chain: "c1".to_owned(),
-        kind: "start".to_owned(),
-        json: "{}".to_owned(),
-    };
+    let event = stored("e1");
     let failure = FailedTransform {
         event_id: "e1".to_owned(),
         endpoint: "other".to_owned(),
@@ -586,4 +590,30 @@ proptest! {
         expected.sort();
         prop_assert_eq!(left, expected);
     }
+}
+
+#[test]
+fn what_was_finished_long_ago_is_removed_and_nothing_else() {
+    let mut bench = Bench::at(Clock::with_stopped_wall("2026-01-01T00:00:00Z".parse().unwrap()));
+    for event in ["old", "waiting"] {
+        bench.append(Commit { events: vec![stored(event)], ..one(event, event) });
+    }
+    assert_eq!(bench.claim(CRM, 1), [id("old")]);
+    bench.complete(&id("old"));
+    bench.reopen_at(Clock::with_stopped_wall("2026-02-15T00:00:00Z".parse().unwrap()));
+    bench.append(Commit { events: vec![stored("new")], ..one("new", "new") });
+    assert_eq!(bench.claim(CRM, 1), [id("waiting")]);
+    bench.complete(&id("waiting"));
+
+    bench.outbox().prune(Duration::from_hours(24 * 30)).wait().unwrap();
+
+    let kept = |sql: &str| -> Vec<String> {
+        let database = Connection::open(bench.path()).unwrap();
+        let mut rows = database.prepare(sql).unwrap();
+        rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(kept("SELECT id FROM requests ORDER BY seq"), [id("waiting"), id("new")]);
+    assert_eq!(kept("SELECT event_id FROM events ORDER BY rowid"), ["waiting", "new"]);
+    let attempts = kept("SELECT CAST(count(*) AS TEXT) FROM attempts");
+    assert_eq!(attempts, ["1"], "the one at the request that is kept");
 }
