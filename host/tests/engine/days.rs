@@ -53,6 +53,7 @@ fn play(day: u64, weather: Weather, restarts: bool) -> Result<Vec<CallEvent>, St
             record.compare(&desk)?;
         }
     }
+    assert_eq!(desk.exchange.participants().count(), 0, "the exchange forgot to end a leg");
     invariants::check(&desk.events)?;
     desk.is_forgotten();
     Ok(desk.events)
