@@ -120,14 +120,14 @@ impl Call {
         matches!(self.direction, Some(Direction::Incoming | Direction::Outgoing))
     }
 
-    /// Only people inside take part, and it lives.
-    pub(super) fn is_internal(&self) -> bool {
-        self.over.is_none() && self.direction == Some(Direction::Internal)
+    /// Somebody outside takes part now.
+    pub(super) fn has_outside(&self) -> bool {
+        self.over.is_none() && self.is_external()
     }
 
     /// The outside party is this number, as far as the texts tell.
     pub(super) fn is_with(&self, number: &str) -> bool {
-        self.over.is_none() && self.is_external() && same_number(&self.caller_id, number)
+        self.has_outside() && same_number(&self.caller_id, number)
     }
 
     /// Whoever talks or dials here takes part in the other call, too.
@@ -180,7 +180,7 @@ impl Call {
         let listens = facts.is_up() && facts.referred_by.is_none() && self.is_in_talk();
         let born = self.next_birth();
         let referred_by = facts.referred_by.clone();
-        let joined = moved || listens;
+        let joined = facts.role == Role::User && (moved || listens);
         let leg = Leg { facts, born, rang, connected, announced: false, joined, referred_by };
         self.take_over(key.clone(), leg)
     }

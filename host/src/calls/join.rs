@@ -11,7 +11,7 @@
 //!   outside. Then the consultation is over, its legs belong to the first call, and its number is
 //!   another number of that.
 
-use super::leg::{Facts, Leg};
+use super::leg::{Facts, Leg, Role};
 use super::time::At;
 use super::{Call, Engine, Pass};
 use crate::source::notice::LegKey;
@@ -19,16 +19,14 @@ use crate::source::notice::LegKey;
 impl Engine {
     /// Whether a leg that goes from one call to another takes its own call along.
     pub(super) fn is_taken_along(&self, own: i64, other: i64, at: At) -> bool {
-        let is_external = |number| self.calls.get(&number).map(|call| call.is_external());
-        let lives = self.calls.get(&own).is_some_and(|call| call.over.is_none());
-        let ways = is_external(own) == Some(true) && is_external(other) != Some(true);
-        lives && ways && !self.is_just_begun(other, at)
+        let has_outside = |number| self.calls.get(&number).is_some_and(Call::has_outside);
+        has_outside(own) && !has_outside(other) && !self.is_just_begun(other, at)
     }
 
     /// The call of a leg that shows this number: another one, if this is a consultation whose
     /// other side has just handed over somebody outside.
     pub(super) fn rejoin(&mut self, number: i64, facts: &Facts, pass: &mut Pass) -> i64 {
-        let consultation = self.calls.get(&number).filter(|call| call.is_internal());
+        let consultation = self.calls.get(&number).filter(|call| !call.has_outside());
         let (Some(outside), Some(consultation)) = (&facts.external, consultation) else {
             return number;
         };
@@ -67,7 +65,7 @@ impl Engine {
     fn hand_leg_over(&mut self, number: i64, key: LegKey, mut leg: Leg) {
         let Some(call) = self.calls.get_mut(&number) else { return };
         leg.born = call.next_birth();
-        leg.joined = true;
+        leg.joined = leg.facts.role == Role::User;
         leg.announced = false;
         if call.take_over(key.clone(), leg) {
             self.legs.insert(key, number);
