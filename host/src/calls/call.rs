@@ -36,6 +36,9 @@ pub(super) struct Call {
     /// Other numbers under which the PBX went on with it after an attended transfer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) aliases: Vec<i64>,
+    /// When the last of them came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) joined: Option<At>,
     pub(super) chain: ChainId,
     pub(super) arrived: At,
     /// `None` until a leg tells.
@@ -90,6 +93,7 @@ impl Call {
         Self {
             number,
             aliases: Vec::new(),
+            joined: None,
             chain: ChainId::new(LocalTime::new(at.wall(), &settings.zone), number),
             arrived: at,
             direction: None,
@@ -141,9 +145,11 @@ impl Call {
     }
 
     /// A leg with this number belongs to the call as long as that lives; after it was over, only
-    /// if it has the same other side.
-    pub(super) fn is_continued_by(&self, facts: &Facts) -> bool {
-        self.over.is_none() || facts.external.as_ref().is_none_or(|n| *n == self.caller_id)
+    /// if it has the same other side, or at once: two calls never share an id.
+    pub(super) fn is_continued_by(&self, facts: &Facts, at: At) -> bool {
+        let is_same = |number: &String| *number == self.caller_id;
+        self.over.is_none_or(|over| at.ms_since(over) < 1_000)
+            || facts.external.as_ref().is_none_or(is_same)
     }
 
     /// A leg that shows the same number after nobody watched for a while is another call's if
