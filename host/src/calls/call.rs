@@ -36,6 +36,9 @@ pub(super) struct Call {
     /// Other numbers under which the PBX went on with it after an attended transfer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) aliases: Vec<i64>,
+    /// When the last of them came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) joined: Option<At>,
     pub(super) chain: ChainId,
     pub(super) arrived: At,
     /// `None` until a leg tells.
@@ -90,6 +93,7 @@ impl Call {
         Self {
             number,
             aliases: Vec::new(),
+            joined: None,
             chain: ChainId::new(LocalTime::new(at.wall(), &settings.zone), number),
             arrived: at,
             direction: None,
@@ -120,14 +124,14 @@ impl Call {
         matches!(self.direction, Some(Direction::Incoming | Direction::Outgoing))
     }
 
-    /// Only people inside take part, and it lives.
-    pub(super) fn is_internal(&self) -> bool {
-        self.over.is_none() && self.direction == Some(Direction::Internal)
+    /// Somebody outside takes part now.
+    pub(super) fn has_outside(&self) -> bool {
+        self.over.is_none() && self.is_external()
     }
 
     /// The outside party is this number, as far as the texts tell.
     pub(super) fn is_with(&self, number: &str) -> bool {
-        self.over.is_none() && self.is_external() && same_number(&self.caller_id, number)
+        self.has_outside() && same_number(&self.caller_id, number)
     }
 
     /// Whoever talks or dials here takes part in the other call, too.
@@ -142,9 +146,11 @@ impl Call {
     }
 
     /// A leg with this number belongs to the call as long as that lives; after it was over, only
-    /// if it has the same other side.
-    pub(super) fn is_continued_by(&self, facts: &Facts) -> bool {
-        self.over.is_none() || facts.external.as_ref().is_none_or(|n| *n == self.caller_id)
+    /// if it has the same other side, or at once: two calls never share an id.
+    pub(super) fn is_continued_by(&self, facts: &Facts, at: At) -> bool {
+        let is_same = |number: &String| *number == self.caller_id;
+        self.over.is_none_or(|over| at.ms_since(over) < 1_000)
+            || facts.external.as_ref().is_none_or(is_same)
     }
 
     /// A leg that shows the same number after nobody watched for a while is another call's if
@@ -181,7 +187,7 @@ impl Call {
         let listens = facts.is_up() && facts.referred_by.is_none() && self.is_in_talk();
         let born = self.next_birth();
         let referred_by = facts.referred_by.clone();
-        let joined = moved || listens;
+        let joined = facts.role == Role::User && (moved || listens);
         let leg = Leg { facts, born, rang, connected, announced: false, joined, referred_by };
         self.take_over(key.clone(), leg)
     }

@@ -79,8 +79,9 @@ impl Call {
         self.hand_over(heir, transfer, cx);
         self.direction = Some(direction);
         self.caller_id = number;
-        for (_, leg) in self.legs.iter_mut().filter(|(_, leg)| leg.facts.external.is_some()) {
-            leg.announced = false;
+        // What rang inside is not told again; what rings with the outside party is.
+        for (_, leg) in &mut self.legs {
+            leg.announced = leg.facts.external.is_none();
         }
     }
 
@@ -95,6 +96,8 @@ impl Call {
         let transfer = if heir.joined { TransferType::Accomp } else { TransferType::Blind };
         let heir = heir.facts.party.clone();
         self.hand_over(Some(heir), transfer, cx);
+        // Whoever is connected takes over at once: nothing else rings for it.
+        self.answer(cx);
     }
 
     /// Who came after the talk began, or took part in it: best somebody else, who is connected

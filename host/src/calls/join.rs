@@ -11,54 +11,56 @@
 //!   outside. Then the consultation is over, its legs belong to the first call, and its number is
 //!   another number of that.
 
-use super::leg::{Facts, Leg};
-use super::time::At;
+use super::leg::{Facts, Leg, Role};
 use super::{Call, Engine, Pass};
 use crate::source::notice::LegKey;
 
 impl Engine {
     /// Whether a leg that goes from one call to another takes its own call along.
-    pub(super) fn is_taken_along(&self, own: i64, other: i64, at: At) -> bool {
-        let is_external = |number| self.calls.get(&number).map(|call| call.is_external());
-        let lives = self.calls.get(&own).is_some_and(|call| call.over.is_none());
-        let ways = is_external(own) == Some(true) && is_external(other) != Some(true);
-        lives && ways && !self.is_just_begun(other, at)
+    pub(super) fn is_taken_along(&self, own: i64, other: i64) -> bool {
+        let has_outside = |number| self.calls.get(&number).is_some_and(Call::has_outside);
+        has_outside(own) && !has_outside(other)
     }
 
     /// The call of a leg that shows this number: another one, if this is a consultation whose
     /// other side has just handed over somebody outside.
     pub(super) fn rejoin(&mut self, number: i64, facts: &Facts, pass: &mut Pass) -> i64 {
-        let consultation = self.calls.get(&number).filter(|call| call.is_internal());
+        let consultation = self.calls.get(&number).filter(|call| !call.has_outside());
         let (Some(outside), Some(consultation)) = (&facts.external, consultation) else {
             return number;
         };
         let handed_over =
             |call: &&Call| call.is_with(outside) && call.is_led_by_one_of(consultation);
-        let first = self.calls.values().find(handed_over).map(|call| call.number);
+        let first = self.calls.values().filter(handed_over).map(|call| call.number).max();
         match first {
-            Some(first) if !self.is_just_begun(number, pass.at) => {
+            Some(first) => {
                 self.absorb(first, number, pass);
                 first
             }
-            _ => number,
+            None => number,
         }
     }
 
     /// Makes `number` another number of the call `first`, and its legs that call's.
     pub(super) fn absorb(&mut self, first: i64, number: i64, pass: &mut Pass) {
+        let mut aliases = vec![number];
         if let Some(mut consultation) = self.remove(number) {
             let legs = std::mem::take(&mut consultation.legs);
+            aliases.append(&mut consultation.aliases);
             if consultation.over.is_none() {
                 consultation.finish(&mut pass.context(&self.settings));
             }
             pass.step.state.push((number.to_string(), None));
+            // Where they talk already, what rang before has had its time.
+            let settled = consultation.link.talk.is_some();
             for (key, leg) in legs {
-                self.hand_leg_over(first, key, leg);
+                self.hand_leg_over(first, key, Leg { announced: settled, ..leg });
             }
         }
         if let Some(call) = self.calls.get_mut(&first) {
-            call.aliases.push(number);
-            self.aliases.insert(number, first);
+            self.aliases.extend(aliases.iter().map(|alias| (*alias, first)));
+            call.aliases.append(&mut aliases);
+            call.joined = Some(pass.at);
             pass.touched.insert(first);
         }
     }
@@ -66,8 +68,7 @@ impl Engine {
     fn hand_leg_over(&mut self, number: i64, key: LegKey, mut leg: Leg) {
         let Some(call) = self.calls.get_mut(&number) else { return };
         leg.born = call.next_birth();
-        leg.joined = true;
-        leg.announced = false;
+        leg.joined = leg.facts.role == Role::User;
         if call.take_over(key.clone(), leg) {
             self.legs.insert(key, number);
         }

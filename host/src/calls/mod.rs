@@ -173,7 +173,7 @@ impl Engine {
         let (number, facts) = self.read(leg);
         let own = self.legs.get(&leg.key).copied();
         let (number, moved) = match own {
-            Some(own) if own != number && self.is_taken_along(own, number, pass.at) => {
+            Some(own) if own != number && self.is_taken_along(own, number) => {
                 self.absorb(own, number, pass);
                 (own, false)
             }
@@ -183,9 +183,7 @@ impl Engine {
             }
             _ => (self.rejoin(number, &facts, pass), false),
         };
-        if !self.calls.get(&number).is_some_and(|call| call.is_continued_by(&facts)) {
-            self.begin(number, pass.at);
-        }
+        let number = self.begin_unless_known(number, leg.call_id, &facts, pass);
         let Some(call) = self.calls.get_mut(&number) else { return };
         if call.observe(&leg.key, facts, moved, pass.at) {
             self.legs.insert(leg.key.clone(), number);
@@ -200,19 +198,38 @@ impl Engine {
         (number, Facts::read(leg, first, &self.settings, &self.known))
     }
 
-    /// A call that is not known, or whose number now means another one.
-    fn begin(&mut self, number: i64, at: At) {
-        if !self.is_just_begun(number, at) {
-            self.remove(number);
-            self.calls.insert(number, Call::new(number, at, &self.settings));
+    /// The call `known` if the leg belongs to it; else a new one with the number that the leg
+    /// shows.
+    fn begin_unless_known(
+        &mut self,
+        known: i64,
+        shown: i64,
+        facts: &Facts,
+        pass: &mut Pass,
+    ) -> i64 {
+        let at = pass.at;
+        if self.calls.get(&known).is_some_and(|call| call.is_continued_by(facts, at)) {
+            return known;
         }
+        if let Some(call) = self.aliases.remove(&shown).and_then(|of| self.calls.get_mut(&of)) {
+            call.aliases.retain(|alias| *alias != shown);
+            pass.touched.insert(call.number);
+        }
+        if !self.is_just_begun(shown, at) {
+            self.remove(shown);
+            self.calls.insert(shown, Call::new(shown, at, &self.settings));
+        }
+        shown
     }
 
     /// Two calls never share an id, so a number that is used again within a second is the same
     /// call.
     fn is_just_begun(&self, number: i64, at: At) -> bool {
         let fresh = Call::new(number, at, &self.settings);
-        self.calls.get(&number).is_some_and(|call| call.chain == fresh.chain)
+        self.calls.get(&number).is_some_and(|call| {
+            let joined = call.joined.is_some_and(|joined| at.ms_since(joined) < 1_000);
+            call.chain == fresh.chain || joined
+        })
     }
 
     /// Forgets a call with all that leads to it.

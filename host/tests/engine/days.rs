@@ -39,6 +39,9 @@ fn play(day: u64, weather: Weather, restarts: bool) -> Result<Vec<CallEvent>, St
     let mut record = Record::default();
     let actions = dice.below(300) + 20;
     for _ in 0..actions {
+        if weather == Weather::Clear {
+            record.compare(&desk)?;
+        }
         people_do(&mut desk.exchange, &mut dice);
         watcher.tells(&mut desk, &mut dice);
         if weather == Weather::Clear {
@@ -53,6 +56,7 @@ fn play(day: u64, weather: Weather, restarts: bool) -> Result<Vec<CallEvent>, St
             record.compare(&desk)?;
         }
     }
+    assert_eq!(desk.exchange.participants().count(), 0, "the exchange forgot to end a leg");
     invariants::check(&desk.events)?;
     desk.is_forgotten();
     Ok(desk.events)

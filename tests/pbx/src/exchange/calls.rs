@@ -155,6 +155,9 @@ impl Exchange {
         if known.talking.is_some() {
             return Err(Refused::NotNow(call, "to be without an answer; transfer it instead"));
         }
+        if known.offers.is_empty() && known.waiting.is_none() {
+            return Err(Refused::NotNow(call, "to ring or wait somewhere"));
+        }
         let from = known.waiting.or(known.offers.first().copied());
         let from = from.map(|leg| self.face_of_leg(leg).dn).unwrap_or_default();
         self.forward(call, to, &from);

@@ -122,8 +122,21 @@ impl Exchange {
         };
         self.remove_leg(leaves_second);
         self.remove_leg(leaves_first);
+        self.sweep(survivor);
         self.show_anchor(survivor);
         Ok(survivor)
+    }
+
+    /// Ends the legs that have no part in the call any more, such as what held the one of two
+    /// joined calls that nobody waits in now.
+    fn sweep(&mut self, call: i64) {
+        let Some(known) = self.calls.get(&call).cloned() else { return };
+        let has_part = |id: i64| known.anchor == id || known.others().any(|other| other == id);
+        let legs = self.participants().filter(|leg| leg.callid == call && !has_part(leg.id));
+        let idle: Vec<i64> = legs.map(|leg| leg.id).collect();
+        for leg in idle {
+            self.remove_leg(leg);
+        }
     }
 
     /// Everybody but the anchor of the second call comes over to the first.
