@@ -13,9 +13,7 @@ use std::time::Duration;
 use callhook::calls::title::Titles;
 use callhook::calls::{Engine, Settings};
 use callhook::clock::Moment;
-use callhook::source::notice::{
-    Dn, DnType, LegKey, Notice, Participant, Seen, Snapshot, Status,
-};
+use callhook::source::notice::{Dn, DnType, LegKey, Notice, Participant, Seen, Snapshot, Status};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::tz::TimeZone;
 

@@ -139,9 +139,10 @@ impl Call {
         let talks = self.link.talk.as_ref().map(|talk| &talk.user);
         let Some(leader) = talks.or(self.link.dialer.as_ref()) else { return false };
         let is_leader = |number: &String| *number == leader.number;
-        other.legs.iter().any(|(_, leg)| {
-            is_leader(&leg.facts.party.number) || is_leader(&leg.facts.peer)
-        })
+        other
+            .legs
+            .iter()
+            .any(|(_, leg)| is_leader(&leg.facts.party.number) || is_leader(&leg.facts.peer))
     }
 
     /// A leg with this number belongs to the call as long as that lives; after it was over, only

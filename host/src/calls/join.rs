@@ -29,9 +29,8 @@ impl Engine {
         let (Some(outside), Some(consultation)) = (&facts.external, consultation) else {
             return number;
         };
-        let handed_over = |call: &&Call| {
-            call.is_with(outside) && call.is_led_by_one_of(consultation)
-        };
+        let handed_over =
+            |call: &&Call| call.is_with(outside) && call.is_led_by_one_of(consultation);
         let first = self.calls.values().filter(handed_over).map(|call| call.number).max();
         match first {
             Some(first) => {

@@ -189,13 +189,13 @@ impl Engine {
                 self.absorb(own, number, pass);
                 (own, false)
             }
-            Some(own) if own != number => {
-                self.forget(&leg.key, pass);
-                (number, true)
-            }
+            Some(own) if own != number => (number, true),
             _ => (self.rejoin(number, &facts, pass), false),
         };
         let number = self.begin_unless_known(number, leg.call_id, &facts, pass);
+        if self.legs.get(&leg.key).is_some_and(|own| *own != number) {
+            self.forget(&leg.key, pass);
+        }
         let Some(call) = self.calls.get_mut(&number) else { return };
         if call.observe(&leg.key, facts, moved, pass.at) {
             self.legs.insert(leg.key.clone(), number);

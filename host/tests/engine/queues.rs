@@ -283,11 +283,7 @@ fn somebody_takes_a_call_that_waits_in_a_queue() {
         let call = desk.arrives("1009");
         desk.pass(60_000).picks_up(call, "109").pass(9_000).caller_hangs_up(call);
     })
-    .tells(&[
-        "ringing 802(queue) 1-0",
-        "start 109(ext) 1-1 NotDef",
-        "end 109(ext) 1-1 Ok",
-    ])
+    .tells(&["ringing 802(queue) 1-0", "start 109(ext) 1-1 NotDef", "end 109(ext) 1-1 Ok"])
     .hiding(&EXTENSIONS)
     .tells(&["ringing 802(queue) 1-0", "end 802(queue) 1-0 Missed"])
     .keeps_its_word_whatever_is_hidden();

@@ -185,8 +185,7 @@ fn a_chain_of_five_transfers() {
 
 #[test]
 fn an_attended_transfer() {
-    let told =
-        then(&["start 107(ext) 1-2 Accomp", "end 107(ext) 1-2 Ok"]);
+    let told = then(&["start 107(ext) 1-2 Accomp", "end 107(ext) 1-2 Ok"]);
     Scenario::of(|desk| {
         let call = alice_talks(desk);
         let consultation = desk.dials("106", "107");

@@ -54,8 +54,7 @@ impl Record {
         let legs = || desk.exchange.participants();
         let there: BTreeSet<&str> =
             legs().filter(|leg| leg.dn != TRUNK).map(|leg| leg.dn.as_str()).collect();
-        let outside_there =
-            legs().any(|leg| leg.dn == TRUNK && leg.party_caller_id == *number);
+        let outside_there = legs().any(|leg| leg.dn == TRUNK && leg.party_caller_id == *number);
         match &event.kind {
             EventKind::Ringing(_) if !there.contains(event.user.number.as_str()) => {
                 Err("nobody rings".to_owned())
