@@ -237,10 +237,9 @@ impl Engine {
     /// Two calls never share an id, so a number that is used again within a second is the same
     /// call.
     fn is_just_begun(&self, number: i64, at: At) -> bool {
-        let fresh = Call::new(number, at, &self.settings);
         self.calls.get(&number).is_some_and(|call| {
             let joined = call.joined.is_some_and(|joined| at.ms_since(joined) < 1_000);
-            call.chain == fresh.chain || joined
+            joined || call.chain == Call::new(number, at, &self.settings).chain
         })
     }
 
