@@ -122,9 +122,14 @@ impl Call {
         if self.link.open {
             self.tell_end(true, heir, at, cx);
         }
-        let by = self.link.talk.take().map(|talk| talk.user);
+        let talk = self.link.talk.take();
+        // What was there before the talk began and has not rung, will not ring now.
+        let since = talk.as_ref().map_or(0, |talk| talk.born);
+        for (_, leg) in self.legs.iter_mut().filter(|(_, leg)| leg.born < since && !leg.joined) {
+            leg.announced = true;
+        }
         let next = self.link.number.saturating_add(1);
-        self.link = Link::new(next, at, transfer, by);
+        self.link = Link::new(next, at, transfer, talk.map(|talk| talk.user));
         self.quiet = None;
     }
 

@@ -38,20 +38,25 @@ pub(super) struct Facts {
     /// is no answer.
     pub(super) to_system: bool,
     /// The external number, if the other side is an external one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) external: Option<String>,
     /// The other side's number where that is internal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) peer: String,
     /// The other side's display name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
     pub(super) direction: Direction,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) did: Option<Did>,
     /// The queue or group that offered the call here.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) offered_by: Option<Party>,
     /// The queue whose name stands before the caller's: the call came through it, some time.
     #[serde(default)]
     pub(super) past_queue: Option<Party>,
     /// Who transferred the call here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) referred_by: Option<String>,
 }
 

@@ -177,13 +177,13 @@ impl Engine {
                 self.absorb(own, number, pass);
                 (own, false)
             }
-            Some(own) if own != number => {
-                self.forget(&leg.key, pass);
-                (number, true)
-            }
+            Some(own) if own != number => (number, true),
             _ => (self.rejoin(number, &facts, pass), false),
         };
         let number = self.begin_unless_known(number, leg.call_id, &facts, pass);
+        if self.legs.get(&leg.key).is_some_and(|own| *own != number) {
+            self.forget(&leg.key, pass);
+        }
         let Some(call) = self.calls.get_mut(&number) else { return };
         if call.observe(&leg.key, facts, moved, pass.at) {
             self.legs.insert(leg.key.clone(), number);
@@ -225,10 +225,9 @@ impl Engine {
     /// Two calls never share an id, so a number that is used again within a second is the same
     /// call.
     fn is_just_begun(&self, number: i64, at: At) -> bool {
-        let fresh = Call::new(number, at, &self.settings);
         self.calls.get(&number).is_some_and(|call| {
             let joined = call.joined.is_some_and(|joined| at.ms_since(joined) < 1_000);
-            call.chain == fresh.chain || joined
+            joined || call.chain == Call::new(number, at, &self.settings).chain
         })
     }
 

@@ -37,7 +37,7 @@ fn play(day: u64, weather: Weather, restarts: bool) -> Result<Vec<CallEvent>, St
     let mut desk = Desk::new(wire, &hidden);
     let mut watcher = Watcher::new(weather);
     let mut record = Record::default();
-    let actions = dice.below(300) + 20;
+    let actions = dice.below(200) + 20;
     for _ in 0..actions {
         if weather == Weather::Clear {
             record.compare(&desk)?;
@@ -88,7 +88,7 @@ fn days() -> Box<dyn Iterator<Item = u64>> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("CALLHOOK_DAY") {
         Some(day) => Box::new(std::iter::once(day)),
-        None => Box::new(0..number("CALLHOOK_DAYS").unwrap_or(150)),
+        None => Box::new(0..number("CALLHOOK_DAYS").unwrap_or(200)),
     }
 }
 
@@ -113,10 +113,9 @@ fn on_rough_days_every_link_that_began_ends_once() {
 #[test]
 fn a_restart_of_callhook_changes_nothing_of_what_is_told() {
     for day in days() {
-        for weather in [Weather::Clear, Weather::Rough] {
-            let undisturbed = play(day, weather, false).expect("the other tests tell of it");
-            let killed = play(day, weather, true).expect("the other tests tell of it");
-            assert!(undisturbed == killed, "day {day}, {weather:?}");
-        }
+        let weather = if day % 2 == 0 { Weather::Clear } else { Weather::Rough };
+        let undisturbed = play(day, weather, false).expect("the other tests tell of it");
+        let killed = play(day, weather, true).expect("the other tests tell of it");
+        assert!(undisturbed == killed, "day {day}, {weather:?}");
     }
 }

@@ -141,9 +141,6 @@ impl Desk {
         if !self.sees(&leg.dn) {
             return;
         }
-        if std::env::var_os("TRACE").is_some() {
-            eprintln!("{:?} {change} id={}", self.mono, leg.id);
-        }
         let seen = match change {
             Change::Upsert(leg) => Seen::Leg(Box::new(participant(leg))),
             Change::Remove(leg) => Seen::LegGone(LegKey { dn: leg.dn.clone(), id: leg.id }),
@@ -168,24 +165,7 @@ impl Desk {
 
     pub fn see(&mut self, what: Seen) {
         let wall = self.start.checked_add(self.mono).unwrap();
-        if std::env::var_os("TRACE").is_some() {
-            match &what {
-                Seen::Snapshot(s) => eprintln!(
-                    "{:?} snapshot after_gap {} {} legs",
-                    self.mono,
-                    s.after_gap,
-                    s.legs.len()
-                ),
-                Seen::Leg(_) | Seen::LegGone(_) => {}
-                w => eprintln!("{:?} {w:?}", self.mono),
-            }
-        }
         let step = self.engine.apply(&Notice { at: Moment { wall, mono: self.mono }, what });
-        if std::env::var_os("TRACE").is_some() {
-            for e in &step.events {
-                eprintln!("      ==> {} {}", line(e), e.caller_id);
-            }
-        }
         self.events.extend(step.events);
         for (key, state) in step.state {
             match state {
