@@ -27,7 +27,9 @@ enum Command {
     Run(run::Arguments),
     /// Look for faults in the settings, the plugins and the ways to PBX and endpoints.
     ///
-    /// Sends no event. Exit code 2 if there is a fault.
+    /// Sends no event. Exit code 2 if there is a fault. Without --offline it asks the PBX for a
+    /// token, and 3CX keeps one per client id: a service that runs with the same id loses its
+    /// connection for about a second, and no event.
     Check(check::Arguments),
     /// Play calls on a simulated 3CX and show the webhooks that arrive; all on this machine.
     Demo(demo::Arguments),
