@@ -94,7 +94,7 @@ fn days() -> Box<dyn Iterator<Item = u64>> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("CALLHOOK_DAY") {
         Some(day) => Box::new(std::iter::once(day)),
-        None => Box::new(0..number("CALLHOOK_DAYS").unwrap_or(200)),
+        None => Box::new(0..number("CALLHOOK_DAYS").unwrap_or(150)),
     }
 }
 
