@@ -204,6 +204,8 @@ impl Call {
             self.say_bound("legs", MAX_LEGS);
             return false;
         }
+        // Most calls have one or two legs, and room for more would be most of their memory.
+        self.legs.reserve_exact(1);
         self.legs.push((key, leg));
         true
     }

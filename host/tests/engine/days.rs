@@ -32,7 +32,7 @@ enum Weather {
 /// Plays a day. A day with restarts of callhook is the same day at the exchange.
 fn play(day: u64, weather: Weather, restarts: bool) -> Result<Vec<CallEvent>, String> {
     let mut dice = Dice::new(day);
-    let wire = wire(&mut dice);
+    let wire = wire(&mut dice, weather);
     let hidden = hidden(&mut dice, weather);
     let mut desk = Desk::new(wire, &hidden);
     let mut watcher = Watcher::new(weather);
@@ -62,8 +62,10 @@ fn play(day: u64, weather: Weather, restarts: bool) -> Result<Vec<CallEvent>, St
     Ok(desk.events)
 }
 
-fn wire(dice: &mut Dice) -> Wire {
-    Wire {
+/// On clear days a queue whose leg stays only meets calls that are joined by moving legs: what a
+/// queue's idle leg does in the other ways of joining is anybody's guess.
+fn wire(dice: &mut Dice, weather: Weather) -> Wire {
+    let mut wire = Wire {
         party_did: dice.one_in(2),
         polled_by: dice.pick(&[PolledBy::Group, PolledBy::Router, PolledBy::Nobody]),
         group_leg: dice.one_in(2),
@@ -71,7 +73,11 @@ fn wire(dice: &mut Dice) -> Wire {
         queue_prefix: false,
         join: dice.pick(&[Join::LegMoves, Join::LegReplaced, Join::OtherSideMoves]),
         hold: dice.pick(&[Hold::Silent, Hold::Repeat, Hold::Status]),
+    };
+    if weather == Weather::Clear && wire.queue_leg_stays {
+        wire.join = Join::LegMoves;
     }
+    wire
 }
 
 /// Each number may be hidden; on a third of the rough days none is.
@@ -88,7 +94,7 @@ fn days() -> Box<dyn Iterator<Item = u64>> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("CALLHOOK_DAY") {
         Some(day) => Box::new(std::iter::once(day)),
-        None => Box::new(0..number("CALLHOOK_DAYS").unwrap_or(200)),
+        None => Box::new(0..number("CALLHOOK_DAYS").unwrap_or(150)),
     }
 }
 

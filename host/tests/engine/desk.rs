@@ -14,16 +14,16 @@ use jiff::tz::TimeZone;
 use crate::office::{CALLER, plan};
 
 /// How long the engine waits for a call to show up again.
-pub const SETTLE_MS: u64 = 2_000;
+pub(crate) const SETTLE_MS: u64 = 2_000;
 /// After this long, nothing of a call that is over is left.
 const LINGER_MS: u64 = 601_000;
 
 /// The exchange and its watcher.
-pub struct Desk {
-    pub exchange: Exchange,
-    pub engine: Engine,
-    pub events: Vec<CallEvent>,
-    pub kept: BTreeMap<String, Vec<u8>>,
+pub(crate) struct Desk {
+    pub(crate) exchange: Exchange,
+    pub(crate) engine: Engine,
+    pub(crate) events: Vec<CallEvent>,
+    pub(crate) kept: BTreeMap<String, Vec<u8>>,
     hidden: BTreeSet<String>,
     mono: Duration,
     start: jiff::Timestamp,
@@ -31,7 +31,7 @@ pub struct Desk {
 
 impl Desk {
     /// An idle exchange of which these numbers are not visible.
-    pub fn new(wire: Wire, hidden: &[&str]) -> Self {
+    pub(crate) fn new(wire: Wire, hidden: &[&str]) -> Self {
         let mut desk = Self {
             exchange: Exchange::new(plan(wire)),
             engine: Engine::new(settings()),
@@ -48,72 +48,75 @@ impl Desk {
 
 /// What people and the exchange do. Everything must make sense.
 impl Desk {
-    pub fn arrives(&mut self, line: &str) -> i64 {
+    pub(crate) fn arrives(&mut self, line: &str) -> i64 {
         self.does(|exchange| exchange.arrive(CALLER, "", &format!("42022620{line}")))
     }
 
-    pub fn dials(&mut self, from: &str, number: &str) -> i64 {
+    pub(crate) fn dials(&mut self, from: &str, number: &str) -> i64 {
         self.does(|exchange| exchange.dial(from, number))
     }
 
-    pub fn makes_call(&mut self, from: &str, number: &str) -> i64 {
+    pub(crate) fn makes_call(&mut self, from: &str, number: &str) -> i64 {
         self.does(|exchange| exchange.make_call(from, number))
     }
 
-    pub fn answers(&mut self, call: i64, dn: &str) -> &mut Self {
+    pub(crate) fn answers(&mut self, call: i64, dn: &str) -> &mut Self {
         self.act(|exchange| exchange.answer(call, Who::Dn(dn)))
     }
 
-    pub fn outside_answers(&mut self, call: i64, number: &str) -> &mut Self {
+    pub(crate) fn outside_answers(&mut self, call: i64, number: &str) -> &mut Self {
         self.act(|exchange| exchange.answer(call, Who::Outside(number)))
     }
 
-    pub fn rejects(&mut self, call: i64, dn: &str) -> &mut Self {
+    pub(crate) fn rejects(&mut self, call: i64, dn: &str) -> &mut Self {
         self.act(|exchange| exchange.reject(call, Who::Dn(dn)))
     }
 
-    pub fn transfers(&mut self, call: i64, by: &str, to: &str) -> &mut Self {
+    pub(crate) fn transfers(&mut self, call: i64, by: &str, to: &str) -> &mut Self {
         self.act(|exchange| exchange.transfer(call, Who::Dn(by), to))
     }
 
-    pub fn diverts(&mut self, call: i64, by: &str, to: &str) -> &mut Self {
+    pub(crate) fn diverts(&mut self, call: i64, by: &str, to: &str) -> &mut Self {
         self.act(|exchange| exchange.divert(call, Who::Dn(by), to))
     }
 
-    pub fn goes_to(&mut self, call: i64, to: &str) -> &mut Self {
+    pub(crate) fn goes_to(&mut self, call: i64, to: &str) -> &mut Self {
         self.act(|exchange| exchange.go_to(call, to))
     }
 
-    pub fn polls_again(&mut self, call: i64) -> &mut Self {
+    pub(crate) fn polls_again(&mut self, call: i64) -> &mut Self {
         self.act(|exchange| exchange.poll_again(call))
     }
 
-    pub fn rings_out(&mut self, call: i64) -> &mut Self {
+    pub(crate) fn rings_out(&mut self, call: i64) -> &mut Self {
         self.act(|exchange| exchange.ring_out(call))
     }
 
-    pub fn picks_up(&mut self, call: i64, by: &str) -> &mut Self {
+    pub(crate) fn picks_up(&mut self, call: i64, by: &str) -> &mut Self {
         self.act(|exchange| exchange.pick_up(call, by))
     }
 
-    pub fn parks(&mut self, call: i64, by: &str) -> &mut Self {
+    pub(crate) fn parks(&mut self, call: i64, by: &str) -> &mut Self {
         self.act(|exchange| exchange.park(call, Who::Dn(by), "SP0"))
     }
 
-    pub fn hangs_up(&mut self, call: i64, dn: &str) -> &mut Self {
+    pub(crate) fn hangs_up(&mut self, call: i64, dn: &str) -> &mut Self {
         self.act(|exchange| exchange.hang_up(call, Who::Dn(dn)))
     }
 
-    pub fn caller_hangs_up(&mut self, call: i64) -> &mut Self {
+    pub(crate) fn caller_hangs_up(&mut self, call: i64) -> &mut Self {
         self.act(|exchange| exchange.hang_up(call, Who::Outside(CALLER)))
     }
 
     /// Returns the number that the joined call bears.
-    pub fn joins(&mut self, first: i64, second: i64, by: &str) -> i64 {
+    pub(crate) fn joins(&mut self, first: i64, second: i64, by: &str) -> i64 {
         self.does(|exchange| exchange.join(first, second, by))
     }
 
-    pub fn act(&mut self, act: impl FnOnce(&mut Exchange) -> Result<(), Refused>) -> &mut Self {
+    pub(crate) fn act(
+        &mut self,
+        act: impl FnOnce(&mut Exchange) -> Result<(), Refused>,
+    ) -> &mut Self {
         self.does(act);
         self
     }
@@ -131,12 +134,12 @@ impl Desk {
 /// What the engine sees.
 impl Desk {
     /// Whether a number is visible.
-    pub fn sees(&self, dn: &str) -> bool {
+    pub(crate) fn sees(&self, dn: &str) -> bool {
         !self.hidden.contains(dn)
     }
 
     /// Tells the engine one change, if it is visible.
-    pub fn show(&mut self, change: &Change) {
+    pub(crate) fn show(&mut self, change: &Change) {
         let leg = change.participant();
         if !self.sees(&leg.dn) {
             return;
@@ -149,7 +152,7 @@ impl Desk {
     }
 
     /// Tells the engine all that is visible now.
-    pub fn snapshot(&mut self, after_gap: bool) {
+    pub(crate) fn snapshot(&mut self, after_gap: bool) {
         let seen: Vec<&Participant> =
             self.exchange.participants().filter(|leg| self.sees(&leg.dn)).collect();
         let mut legs: Vec<notice::Participant> = seen.into_iter().map(participant).collect();
@@ -163,7 +166,7 @@ impl Desk {
         self.see(Seen::Snapshot(Snapshot { after_gap, dns, legs }));
     }
 
-    pub fn see(&mut self, what: Seen) {
+    pub(crate) fn see(&mut self, what: Seen) {
         let wall = self.start.checked_add(self.mono).unwrap();
         let step = self.engine.apply(&Notice { at: Moment { wall, mono: self.mono }, what });
         self.events.extend(step.events);
@@ -176,7 +179,7 @@ impl Desk {
     }
 
     /// Time passes, and the engine is woken when it asked for it.
-    pub fn pass(&mut self, ms: u64) -> &mut Self {
+    pub(crate) fn pass(&mut self, ms: u64) -> &mut Self {
         let end = self.mono + Duration::from_millis(ms);
         while let Some(due) = self.engine.next_tick().filter(|due| *due <= end) {
             self.mono = self.mono.max(due);
@@ -187,7 +190,7 @@ impl Desk {
     }
 
     /// Callhook is killed, and another takes over what was kept.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.engine = Engine::new(settings());
         for (key, state) in &self.kept {
             self.engine.restore(key, state).expect("what was kept can be read");
@@ -197,7 +200,7 @@ impl Desk {
     }
 
     /// Holds that nothing is left when the exchange has been idle for long.
-    pub fn is_forgotten(&mut self) {
+    pub(crate) fn is_forgotten(&mut self) {
         self.pass(SETTLE_MS + LINGER_MS).pass(LINGER_MS);
         assert_eq!(self.engine.live_calls(), 0);
         assert_eq!(self.engine.next_tick(), None, "something is still waited for");
@@ -205,14 +208,14 @@ impl Desk {
     }
 
     /// The events as lines.
-    pub fn told(&self, with_internal: bool) -> Vec<String> {
+    pub(crate) fn told(&self, with_internal: bool) -> Vec<String> {
         let wanted = |event: &&CallEvent| with_internal || event.direction != Direction::Internal;
         self.events.iter().filter(wanted).map(line).collect()
     }
 }
 
 /// Kind, user, number and link of the call, and what is particular: `end 106(ext) 1-1 Ok moved`.
-pub fn line(event: &CallEvent) -> String {
+pub(crate) fn line(event: &CallEvent) -> String {
     let user = format!("{}({})", event.user.number, event.user.kind.user_type());
     let tail = match &event.kind {
         EventKind::Started(started) => format!(" {:?}", started.transfer),
@@ -245,7 +248,7 @@ fn settings() -> Settings {
 }
 
 /// As the wire tells it.
-pub fn participant(leg: &Participant) -> notice::Participant {
+pub(crate) fn participant(leg: &Participant) -> notice::Participant {
     let status = match leg.status {
         Status::Dialing => notice::Status::Dialing,
         Status::Ringing => notice::Status::Ringing,

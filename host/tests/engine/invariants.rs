@@ -16,7 +16,7 @@ fn rank(event: &CallEvent) -> u8 {
 }
 
 /// Checks every chain; `Err` says what is wrong, with all that was told of the chain.
-pub fn check(events: &[CallEvent]) -> Result<(), String> {
+pub(crate) fn check(events: &[CallEvent]) -> Result<(), String> {
     let mut chains: BTreeMap<&str, Vec<&CallEvent>> = BTreeMap::new();
     for event in events {
         chains.entry(event.id.chain.as_str()).or_default().push(event);

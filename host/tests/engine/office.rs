@@ -3,15 +3,15 @@
 use callhook_pbx::exchange::{Did, Dn, Kind, Plan, Strategy, Wire};
 
 /// Who calls, and who is called outside.
-pub const CALLER: &str = "420774852629";
+pub(crate) const CALLER: &str = "420774852629";
 /// Somebody else outside.
-pub const MOBILE: &str = "420602111222";
+pub(crate) const MOBILE: &str = "420602111222";
 /// The trunk.
-pub const TRUNK: &str = "10007";
+pub(crate) const TRUNK: &str = "10007";
 /// The extensions.
-pub const EXTENSIONS: [&str; 6] = ["106", "107", "108", "109", "110", "111"];
+pub(crate) const EXTENSIONS: [&str; 6] = ["106", "107", "108", "109", "110", "111"];
 /// What is neither a person nor the trunk.
-pub const SYSTEM: [&str; 12] =
+pub(crate) const SYSTEM: [&str; 12] =
     ["800", "801", "810", "811", "850", "851", "666", "SP0", "888", "802", "812", "ROUTER"];
 
 fn person(number: &str, phones: usize) -> (String, Dn) {
@@ -28,7 +28,7 @@ fn group(kind: Kind, number: &str, members: &[&str], strategy: Strategy) -> (Str
 /// Alice 106, Bob 107, Carol 108 with two phones, Dan 109, Eva 110, Fred 111; queues 800 (all at
 /// once), 801 (one after the other) and 802 (empty); ring groups 810 and 811 likewise;
 /// receptionists 850 and 851; fax 888. The trunk's numbers are `42022620` and four digits.
-pub fn plan(wire: Wire) -> Plan {
+pub(crate) fn plan(wire: Wire) -> Plan {
     let mut dns: Vec<(String, Dn)> =
         EXTENSIONS.iter().map(|&dn| person(dn, if dn == "108" { 2 } else { 1 })).collect();
     dns.extend([

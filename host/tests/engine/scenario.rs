@@ -8,7 +8,7 @@ use crate::invariants;
 use crate::office::{EXTENSIONS, SYSTEM, TRUNK};
 
 /// What happens.
-pub struct Scenario {
+pub(crate) struct Scenario {
     story: fn(&mut Desk),
     wire: Wire,
     hidden: Vec<&'static str>,
@@ -17,31 +17,31 @@ pub struct Scenario {
 
 impl Scenario {
     /// Everything is visible until told otherwise.
-    pub fn of(story: fn(&mut Desk)) -> Self {
+    pub(crate) fn of(story: fn(&mut Desk)) -> Self {
         Self { story, wire: Wire::default(), hidden: Vec::new(), with_internal: false }
     }
 
     /// From here on these numbers, and only these, are not visible.
-    pub fn hiding(mut self, hidden: &[&'static str]) -> Self {
+    pub(crate) fn hiding(mut self, hidden: &[&'static str]) -> Self {
         self.hidden = hidden.to_vec();
         self
     }
 
     /// From here on the wire shows it so.
-    pub fn with(mut self, change: impl FnOnce(&mut Wire)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Wire)) -> Self {
         change(&mut self.wire);
         self
     }
 
     /// From here on internal events count, too.
-    pub fn with_internal(mut self) -> Self {
+    pub(crate) fn with_internal(mut self) -> Self {
         self.with_internal = true;
         self
     }
 
     /// Compares all events.
     #[track_caller]
-    pub fn tells(self, expected: &[&str]) -> Self {
+    pub(crate) fn tells(self, expected: &[&str]) -> Self {
         let desk = self.play(&self.wire, &self.hidden);
         let told = desk.told(self.with_internal);
         assert_eq!(told.join("\n"), expected.join("\n"), "hidden: {:?}", self.hidden);
@@ -51,7 +51,7 @@ impl Scenario {
     /// Plays it with everything and each part hidden, alone and together, on each kind of wire,
     /// and holds the invariants.
     #[track_caller]
-    pub fn keeps_its_word_whatever_is_hidden(self) {
+    pub(crate) fn keeps_its_word_whatever_is_hidden(self) {
         for wire in wires(&self.wire) {
             for hidden in hidden_sets() {
                 let mut desk = self.play(&wire, &hidden);

@@ -11,7 +11,7 @@ const LINES: u64 = 10;
 const SYSTEM: [&str; 9] = ["800", "801", "802", "810", "811", "850", "851", "666", "888"];
 
 /// Somebody does something, or tries to: what makes no sense at the moment is refused.
-pub fn people_do(exchange: &mut Exchange, dice: &mut Dice) {
+pub(crate) fn people_do(exchange: &mut Exchange, dice: &mut Dice) {
     let calls: Vec<i64> = exchange.calls().map(|call| call.id).collect();
     let calls_first = calls.is_empty() || (calls.len() < BUSY && dice.one_in(5));
     let done = if calls_first {
@@ -106,8 +106,7 @@ fn something_happens(
         17 => exchange.park(call, Who::Dn(person), "SP0"),
         18 => exchange.transfer(call, Who::Dn(person), &to),
         19 => {
-            let known: Vec<&str> = exchange.participants().map(|leg| leg.dn.as_str()).collect();
-            if to == person || known.is_empty() {
+            if to == person {
                 return Ok(());
             }
             exchange.dial(person, &to).map(drop)

@@ -11,7 +11,7 @@ use crate::office::{EXTENSIONS, TRUNK};
 
 /// Who talked with whom outside, and how much of what was told has been compared.
 #[derive(Default)]
-pub struct Record {
+pub(crate) struct Record {
     /// By the number outside: who talks with it now.
     talks: BTreeMap<String, String>,
     /// Every talk that began and was not told yet: number outside, extension.
@@ -21,7 +21,7 @@ pub struct Record {
 
 impl Record {
     /// Compares what was told since the last time with what the exchange did.
-    pub fn compare(&mut self, desk: &Desk) -> Result<(), String> {
+    pub(crate) fn compare(&mut self, desk: &Desk) -> Result<(), String> {
         self.note(desk);
         let news = &desk.events[self.compared..];
         self.compared = desk.events.len();

@@ -11,20 +11,20 @@ use super::dice::Dice;
 use crate::desk::{Desk, SETTLE_MS};
 
 /// How notices reach the engine.
-pub struct Watcher {
+pub(crate) struct Watcher {
     weather: Weather,
     /// The connection is broken.
     lost: bool,
 }
 
 impl Watcher {
-    pub fn new(weather: Weather) -> Self {
+    pub(crate) fn new(weather: Weather) -> Self {
         Self { weather, lost: false }
     }
 
     /// Tells what happened: some of it late or twice, in the order of each participant, and some
     /// of it never.
-    pub fn tells(&mut self, desk: &mut Desk, dice: &mut Dice) {
+    pub(crate) fn tells(&mut self, desk: &mut Desk, dice: &mut Dice) {
         let changes = desk.exchange.take_changes();
         if self.lost {
             return;
@@ -38,7 +38,7 @@ impl Watcher {
 
     /// What befalls the watcher. Restarts of callhook are only played if wanted, so that a day
     /// can be compared with the same day without them.
-    pub fn lives(&mut self, desk: &mut Desk, dice: &mut Dice, restarts: bool) {
+    pub(crate) fn lives(&mut self, desk: &mut Desk, dice: &mut Dice, restarts: bool) {
         let chance = dice.below(60);
         if self.lost {
             if chance < 20 {
@@ -71,7 +71,7 @@ impl Watcher {
     }
 
     /// At the end of the day somebody hangs up; false if there is no call any more.
-    pub fn sends_home(&mut self, desk: &mut Desk) -> bool {
+    pub(crate) fn sends_home(&mut self, desk: &mut Desk) -> bool {
         if self.lost {
             self.lost = false;
             desk.snapshot(true);
