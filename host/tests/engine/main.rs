@@ -3,6 +3,14 @@
 //! The exchange is the pure model of the simulated 3CX. What it does goes straight into the
 //! engine as notices, in virtual time: no sockets, no process, no sleeping.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod days;
 mod desk;
 mod invariants;
