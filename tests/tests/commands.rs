@@ -109,7 +109,7 @@ fn a_file_that_is_not_there_is_named() {
 
 #[test]
 fn the_demo_shows_every_event_with_its_webhook_and_ends_well() {
-    let demo = run(&mut Callhook::command(&["demo", "--pace", "100ms"]));
+    let demo = run(&mut Callhook::command(&["demo", "--pace", "500ms"]));
     let said = text(&demo.stdout);
     assert_eq!(demo.status.code(), Some(0), "{said}{}", text(&demo.stderr));
     assert!(said.contains("3 calls, 11 events, 11 webhooks delivered, 0 missing, 0 unexpected"));
