@@ -18,30 +18,3 @@ pub struct EndpointSettings {
     /// Trust whoever answers.
     pub insecure: bool,
 }
-
-impl EndpointSettings {
-    /// The defaults: 15 seconds for an exchange, and 13 attempts in about three days.
-    pub fn new(name: &str) -> Self {
-        let schedule = vec![
-            Duration::from_secs(1),
-            Duration::from_secs(5),
-            Duration::from_secs(30),
-            Duration::from_mins(2),
-            Duration::from_mins(10),
-            Duration::from_mins(30),
-            Duration::from_hours(1),
-            Duration::from_hours(3),
-            Duration::from_hours(6),
-            Duration::from_hours(12),
-            Duration::from_hours(24),
-            Duration::from_hours(24),
-        ];
-        Self {
-            name: name.to_owned(),
-            timeout: Duration::from_secs(15),
-            schedule,
-            ca_file: None,
-            insecure: false,
-        }
-    }
-}

@@ -89,7 +89,13 @@ async fn until(condition: impl Fn() -> bool) {
 
 /// An endpoint that is tried four more times without much waiting.
 fn endpoint(name: &str) -> EndpointSettings {
-    EndpointSettings { schedule: vec![SOON; 4], ..EndpointSettings::new(name) }
+    EndpointSettings {
+        name: name.to_owned(),
+        timeout: Duration::from_secs(15),
+        schedule: vec![SOON; 4],
+        ca_file: None,
+        insecure: false,
+    }
 }
 
 fn to(url: &str, event: &str, lane: &str) -> NewRequest {
