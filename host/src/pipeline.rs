@@ -15,9 +15,9 @@ use tokio::time::timeout;
 
 use crate::calls::{Engine, Step};
 use crate::clock::Clock;
-use crate::event::{CallEvent, Party};
+use crate::event::{CallEvent, EventKind, Party};
 use crate::metrics::Metrics;
-use crate::outbox::{Commit, FailedTransform, NewRequest, Outbox, StoredEvent};
+use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, StoredEvent};
 use crate::plugins::Directory;
 use crate::routes::{self, Plan, Route};
 use crate::source::notice::{Notice, Seen};
@@ -148,6 +148,9 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
         index: planned.index,
         lane: format!("{}/{}", event.pbx, event.id.chain),
         sequence: event.sequence,
+        generation: 0,
+        expires_in: None,
+        class: class(&event.kind),
         request: planned.request,
     }));
     for failed in plan.failures {
@@ -167,6 +170,15 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
             kind: failure.kind.name().to_owned(),
             message: failure.to_string(),
         });
+    }
+}
+
+/// What gives way to what when the disk is full.
+fn class(kind: &EventKind) -> Class {
+    match kind {
+        EventKind::Ringing(_) => Class::Popup,
+        EventKind::Started(_) | EventKind::Ended(_) => Class::Core,
+        _ => Class::Extra,
     }
 }
 
