@@ -7,8 +7,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::credentials::Credentials;
 use super::exchange::{Client, Reply, host};
 use super::failure::SendFailure;
+use super::resolver;
 use super::settings::EndpointSettings;
 use super::verdict::{Verdict, jitter, judge};
 use crate::clock::{Clock, Moment};
@@ -60,8 +62,10 @@ impl Worker {
         clock: Clock,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        let resolver = resolver::system();
+        let credentials = Credentials::new(&settings, &resolver, &outbox, &clock)?;
         Ok(Self {
-            client: Client::new(&settings, EXCHANGES)?,
+            client: Client::new(&settings, EXCHANGES, Arc::new(credentials), &resolver)?,
             settings,
             outbox,
             clock,
