@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::credentials::Credentials;
 use super::exchange::{Client, Reply, host};
@@ -46,6 +46,17 @@ pub(super) struct Worker {
     freed: Notify,
 }
 
+/// Whether a worker is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It goes on.
+    No,
+    /// It claims nothing more and ends when nothing is in flight.
+    WhenDone,
+    /// The same, but it has only [`GRACE`] left.
+    Soon,
+}
+
 /// What a look into the outbox brought.
 struct Look {
     /// There may be more that is due than there was room for.
@@ -75,16 +86,32 @@ impl Worker {
         })
     }
 
+    /// The endpoint, and how it is delivered to.
+    pub(super) fn settings(&self) -> &EndpointSettings {
+        &self.settings
+    }
+
     /// Delivers until `stop` says so, then lets what is in flight finish.
-    pub(super) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn run(self: Arc<Self>, mut stop: watch::Receiver<Stop>) {
         let changed = self.outbox.changed(&self.settings.name);
         let mut attempts = JoinSet::new();
-        while !*stop.borrow() {
+        while *stop.borrow() == Stop::No {
             let look = self.start_due(&mut attempts).await;
             self.wait(&look, &changed, &mut attempts, &mut stop).await;
         }
         let finish = async { while attempts.join_next().await.is_some() {} };
-        if timeout(GRACE, finish).await.is_err() {
+        let patience = async {
+            // Whoever forgot about the worker is in no hurry.
+            if stop.wait_for(|stop| *stop == Stop::Soon).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            sleep(GRACE).await;
+        };
+        let done = tokio::select! {
+            () = finish => true,
+            () = patience => false,
+        };
+        if !done {
             let cut = attempts.len();
             tracing::warn!(
                 endpoint = self.settings.name,
@@ -100,11 +127,11 @@ impl Worker {
         look: &Look,
         changed: &Notify,
         attempts: &mut JoinSet<()>,
-        stop: &mut watch::Receiver<bool>,
+        stop: &mut watch::Receiver<Stop>,
     ) {
         loop {
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop != Stop::No) => return,
                 () = changed.notified() => return,
                 () = sleep_until(look.again) => return,
                 () = self.freed.notified(), if look.more => return,

@@ -66,4 +66,7 @@ pub trait Outbox: Send + Sync {
 
     /// What was kept under `name` last.
     fn kept(&self, name: &str) -> anyhow::Result<Option<String>>;
+
+    /// The endpoints beside `known` that requests wait for, and how many for each.
+    fn stranded(&self, known: &[&str]) -> anyhow::Result<Vec<(String, u64)>>;
 }
