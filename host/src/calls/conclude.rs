@@ -17,6 +17,9 @@
 //!   106 ms). If nobody is seen to have it, but legs are left, it has moved on to somebody who is
 //!   not visible, after the settling time.
 //!
+//! Where the PBX's list of active calls can be read, it knows better of a call without any leg; see
+//! `active.rs`.
+//!
 //! A call that was over and shows a leg again was somewhere out of sight, such as a queue that is
 //! not visible (observed: 211 s). It goes on with the next link.
 
@@ -117,7 +120,7 @@ impl Call {
     }
 
     /// Ends the link because the call moved on, and begins the next.
-    fn hand_over(&mut self, heir: Option<Party>, transfer: TransferType, cx: &mut Context<'_>) {
+    pub(super) fn hand_over(&mut self, heir: Option<Party>, transfer: TransferType, cx: &mut Context<'_>) {
         let at = self.quiet.as_ref().map_or(cx.at, |quiet| quiet.since);
         if self.link.open {
             self.tell_end(true, heir, at, cx);
@@ -267,7 +270,7 @@ impl Call {
             return;
         }
         let resynced = cx.resynced;
-        self.quiet.get_or_insert(Quiet { since: cx.at, resynced, settled: false });
+        self.quiet.get_or_insert(Quiet { since: cx.at, resynced, settled: false, listed: None });
         if self.legs.is_empty() && self.trunk_seen {
             self.finish(cx);
         }

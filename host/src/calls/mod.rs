@@ -7,6 +7,8 @@
 //! whether the call moved on or is over is concluded from the legs alone (see `conclude.rs`). What
 //! 3CX says of a leg, and how far that can be trusted, is in `leg.rs`.
 
+mod active;
+mod afterwards;
 mod call;
 mod conclude;
 mod join;
@@ -14,6 +16,7 @@ mod known;
 mod leg;
 mod link;
 pub mod replay;
+mod rows;
 mod tell;
 mod time;
 pub mod title;
@@ -23,12 +26,15 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+pub use self::afterwards::Wanted;
+
+use self::afterwards::{Afterwards, Told};
 use self::call::{Call, Context};
 use self::known::KnownDns;
 use self::leg::Facts;
 use self::time::{At, Timeline};
 use self::title::Titles;
-use crate::event::{CallEvent, PartyKind};
+use crate::event::{CallEvent, ChainId, LocalTime, PartyKind};
 use crate::source::notice::{LegKey, Notice, Participant, Seen, Snapshot};
 
 /// A call that was over is remembered this long, in case it shows up again from a place that is
@@ -50,6 +56,8 @@ pub struct Settings {
     pub dns: BTreeMap<String, PartyKind>,
     /// The wording of the end event's title.
     pub titles: Titles,
+    /// What is wanted of the PBX's call log.
+    pub wanted: Wanted,
 }
 
 /// What follows from one notice. Both parts belong into one transaction.
@@ -99,12 +107,15 @@ pub struct Engine {
     timers: BTreeSet<(i64, i64)>,
     /// False while the PBX cannot be watched: silence then means nothing.
     watching: bool,
+    /// What is still to be known of calls that ended.
+    afterwards: Afterwards,
 }
 
 impl Engine {
     /// An engine that knows of no call.
     pub fn new(settings: Settings) -> Self {
         Self {
+            afterwards: Afterwards::new(settings.wanted),
             settings,
             timeline: Timeline::default(),
             known: KnownDns::default(),
@@ -120,8 +131,11 @@ impl Engine {
     /// and leaves the others in place.
     pub fn restore(&mut self, key: &str, state: &[u8]) -> anyhow::Result<()> {
         use anyhow::Context as _;
-        let mut call: Call = serde_json::from_slice(state)
-            .with_context(|| format!("reading the kept state of call {key}"))?;
+        let doing = || format!("reading the kept state of call {key}");
+        if key.starts_with(afterwards::PREFIX) {
+            return self.afterwards.restore(state).with_context(doing);
+        }
+        let mut call: Call = serde_json::from_slice(state).with_context(doing)?;
         for (leg, _) in &call.legs {
             self.legs.insert(leg.clone(), call.number);
         }
@@ -139,8 +153,9 @@ impl Engine {
 
     /// The reading of the monotonic clock at which [`Seen::Tick`] is due, if ever.
     pub fn next_tick(&self) -> Option<Duration> {
-        let (due, _) = self.timers.first()?;
-        self.watching.then(|| self.timeline.mono(*due))
+        let calls = self.timers.first().filter(|_| self.watching).map(|(due, _)| *due);
+        let due = calls.into_iter().chain(self.afterwards.due()).min()?;
+        Some(self.timeline.mono(due))
     }
 
     /// Takes in one notice.
@@ -156,8 +171,9 @@ impl Engine {
                 self.compare(snapshot, &mut pass);
             }
             Seen::Known(known) => self.known.read_books(known),
+            Seen::Active { calls } => self.hear_active(calls, &mut pass),
             Seen::Lost => self.watching = false,
-            Seen::Tick => {}
+            Seen::Logged { .. } | Seen::Tick => {}
         }
         for number in std::mem::take(&mut pass.touched) {
             self.conclude(number, &mut pass);
@@ -165,8 +181,42 @@ impl Engine {
         if self.watching {
             self.run_timers(at, &mut pass.step);
         }
+        self.look_afterwards(notice, &mut pass);
         self.known.introduce(&mut pass.step.events);
         pass.step
+    }
+
+    /// Lets the events pass that may leave now, and adds what the call log makes of others that
+    /// have left.
+    fn look_afterwards(&mut self, notice: &Notice, pass: &mut Pass) {
+        let events = std::mem::take(&mut pass.step.events);
+        let mut told = self.afterwards.let_pass(events, pass.at, &self.settings.titles);
+        if let Seen::Logged { rows } = &notice.what {
+            self.afterwards.read(rows, &self.settings.titles, &mut told);
+        }
+        for mut event in self.afterwards.recordings(&mut told) {
+            let sequence = self.next_place(&event.id.chain, &mut pass.step);
+            let at = LocalTime::new(pass.at.wall(), &self.settings.zone);
+            afterwards::place(&mut event, sequence, at);
+            self.afterwards.tell(event, &mut told);
+        }
+        self.afterwards.run_timers(pass.at, &mut told);
+        let Told { events, state } = told;
+        pass.step.events = events;
+        pass.step.state.extend(state);
+    }
+
+    /// The next place in the sequence of a call, which may be forgotten.
+    fn next_place(&mut self, chain: &ChainId, step: &mut Step) -> u32 {
+        let number = chain.as_str().rsplit('_').next().and_then(|number| number.parse().ok());
+        let number = number.unwrap_or_default();
+        let Some(call) = self.calls.get_mut(&number).filter(|call| call.chain == *chain) else {
+            return self.afterwards.sequence(chain).saturating_add(1);
+        };
+        call.sequence = call.sequence.saturating_add(1);
+        let sequence = call.sequence;
+        self.keep(number, step);
+        sequence
     }
 
     fn observe(&mut self, leg: &Participant, pass: &mut Pass) {
@@ -342,7 +392,10 @@ impl Engine {
 fn due(call: &Call, settle: Duration) -> Option<i64> {
     match (&call.over, &call.quiet) {
         (Some(over), _) => Some(over.plus(LINGER)),
-        (None, Some(quiet)) if !quiet.settled => Some(quiet.since.plus(settle)),
+        (None, Some(quiet)) if !quiet.settled => {
+            let listed = quiet.listed.map(|listed| listed.plus(active::TRUST));
+            Some(quiet.since.plus(settle).max(listed.unwrap_or(i64::MIN)))
+        }
         _ => None,
     }
 }
@@ -351,7 +404,7 @@ fn due(call: &Call, settle: Duration) -> Option<i64> {
 impl Engine {
     fn is_empty(&self) -> bool {
         let indexes = self.aliases.is_empty() && self.legs.is_empty() && self.timers.is_empty();
-        self.calls.is_empty() && indexes
+        self.calls.is_empty() && indexes && self.afterwards.is_empty()
     }
 }
 

@@ -17,6 +17,7 @@ fn settings() -> Settings {
         dids: [("420226201001".into(), "PragueDID".into())].into(),
         dns: BTreeMap::new(),
         titles: Titles::default(),
+        wanted: Wanted::default(),
     }
 }
 

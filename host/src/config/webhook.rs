@@ -46,13 +46,22 @@ pub enum ServedEvent {
     Start,
     /// A link ended.
     End,
+    /// A recording of an ended link is there.
+    Recording,
 }
 
-const SERVED: [(&str, ServedEvent); 3] =
-    [("ringing", ServedEvent::Ringing), ("start", ServedEvent::Start), ("end", ServedEvent::End)];
+const SERVED: [(&str, ServedEvent); 4] = [
+    ("ringing", ServedEvent::Ringing),
+    ("start", ServedEvent::Start),
+    ("end", ServedEvent::End),
+    ("recording", ServedEvent::Recording),
+];
+
+/// What is sent unless something else is asked for.
+const USUAL: [ServedEvent; 3] = [ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End];
 
 /// Kinds of event that have a name but are not made yet.
-const NOT_SERVED: [&str; 5] = ["ringing-stopped", "dialing", "hold", "resume", "recording"];
+const NOT_SERVED: [&str; 4] = ["ringing-stopped", "dialing", "hold", "resume"];
 
 impl ServedEvent {
     /// The name in the .ini, the same as [`crate::event::EventKind::name`].
@@ -61,6 +70,7 @@ impl ServedEvent {
             Self::Ringing => "ringing",
             Self::Start => "start",
             Self::End => "end",
+            Self::Recording => "recording",
         }
     }
 }
@@ -79,7 +89,7 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig
     const SECOND: Duration = Duration::from_secs(1);
     let url = reader.required("url", "the address that events are sent to", value::address);
     let plugins = reader.or("plugins", vec![PLAIN_GET.to_owned()], chain);
-    let events = reader.or("events", SERVED.map(|(_, kind)| kind).to_vec(), events);
+    let events = reader.or("events", USUAL.to_vec(), events);
     let internal = reader.or("internal", false, value::flag);
     reader.optional("dialect", dialect);
     let filter = Filter {

@@ -15,6 +15,7 @@ fn header(masked: bool) -> Header {
         pbx: "pbx".into(),
         timezone: TimeZone::get("Europe/Prague").unwrap(),
         settle_ms: 2_000,
+        callback_wait_ms: 0,
         masked,
         dids: [("420226201001".into(), "PragueDID".into())].into(),
         dns: [("800".into(), PartyKind::Queue)].into(),
