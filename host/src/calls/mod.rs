@@ -11,12 +11,14 @@ mod active;
 mod afterwards;
 mod call;
 mod conclude;
+mod hold;
 mod join;
 mod known;
 mod leg;
 mod link;
 pub mod replay;
 mod rows;
+mod stop;
 mod tell;
 mod time;
 pub mod title;
@@ -34,7 +36,7 @@ use self::known::KnownDns;
 use self::leg::Facts;
 use self::time::{At, Timeline};
 use self::title::Titles;
-use crate::event::{CallEvent, ChainId, LocalTime, PartyKind};
+use crate::event::{CallEvent, ChainId, LocalTime, PartyKind, StopReason};
 use crate::source::notice::{LegKey, Notice, Participant, Seen, Snapshot};
 
 /// A call that was over is remembered this long, in case it shows up again from a place that is
@@ -337,6 +339,7 @@ impl Engine {
     /// Ends a call now, and forgets it.
     fn dismiss(&mut self, number: i64, pass: &mut Pass) {
         let Some(mut call) = self.remove(number) else { return };
+        call.stop_all(&StopReason::Unknown, &mut pass.context(&self.settings));
         call.finish(&mut pass.context(&self.settings));
         pass.step.state.push((number.to_string(), None));
     }
@@ -356,7 +359,7 @@ impl Engine {
             }
             let mut cx =
                 Context { settings: &self.settings, at, resynced: false, events: &mut step.events };
-            call.settle(&mut cx);
+            call.wake(&mut cx);
             self.keep(number, step);
         }
     }
@@ -390,14 +393,10 @@ impl Engine {
 }
 
 fn due(call: &Call, settle: Duration) -> Option<i64> {
-    match (&call.over, &call.quiet) {
-        (Some(over), _) => Some(over.plus(LINGER)),
-        (None, Some(quiet)) if !quiet.settled => {
-            let listed = quiet.listed.map(|listed| listed.plus(active::TRUST));
-            Some(quiet.since.plus(settle).max(listed.unwrap_or(i64::MIN)))
-        }
-        _ => None,
+    if let Some(over) = &call.over {
+        return Some(over.plus(LINGER));
     }
+    [call.settles_at(settle), call.tells_stop_at()].into_iter().flatten().min()
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ pub fn line(event: &CallEvent) -> String {
         }
         EventKind::Ended(ended) => end(ended, &mut words),
         EventKind::RingingStopped(stopped) => {
-            words.push(format!("{:?}", stopped.reason).to_lowercase());
+            words.push(stopped.reason.name().to_owned());
             format!(" rang={}", ms(Some(stopped.rang_ms)))
         }
         EventKind::Recording(recording) => {

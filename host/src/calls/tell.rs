@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::call::{Call, Context};
+use super::link::Ringer;
 use super::time::At;
 use super::title;
 use crate::event::{
@@ -13,11 +14,18 @@ use crate::event::{
 impl Call {
     /// `user` is being offered the call.
     pub(super) fn tell_ringing(&mut self, user: Party, cx: &mut Context<'_>) {
+        self.link.ringers.reserve_exact(1);
+        self.link.ringers.push(Ringer { party: user.clone(), since: cx.at, stopped: None });
         let ringing = Ringing {
             transfer: self.link.transfer,
             transferred_by: self.link.transferred_by.clone(),
         };
         self.tell(user, cx.at, EventKind::Ringing(ringing), cx);
+    }
+
+    /// `user` dials out.
+    pub(super) fn tell_dialing(&mut self, user: Party, cx: &mut Context<'_>) {
+        self.tell(user, cx.at, EventKind::Dialing, cx);
     }
 
     /// The link's talk has begun.
@@ -42,6 +50,7 @@ impl Call {
         at: At,
         cx: &mut Context<'_>,
     ) {
+        self.tell_stops_of_end(transferred, cx);
         let talk = self.link.talk.as_ref();
         let answered_at = talk.map(|talk| talk.since);
         let rang_at = talk.and_then(|talk| talk.rang_at);
@@ -105,7 +114,7 @@ impl Call {
         if in_queue && self.link.talk.is_none() { Callback::Unknown } else { Callback::No }
     }
 
-    fn tell(&mut self, user: Party, at: At, kind: EventKind, cx: &mut Context<'_>) {
+    pub(super) fn tell(&mut self, user: Party, at: At, kind: EventKind, cx: &mut Context<'_>) {
         self.sequence = self.sequence.saturating_add(1);
         let quiet_resync = self.quiet.as_ref().is_some_and(|quiet| quiet.resynced);
         let incoming = self.direction != Some(Direction::Outgoing);

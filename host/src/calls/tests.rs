@@ -155,8 +155,17 @@ impl Story {
         self.see(Seen::Snapshot(Snapshot { after_gap: true, dns, legs }))
     }
 
-    /// One line per event: kind, user, link, what is particular.
+    /// One line per usual event: kind, user, link, what is particular.
     fn told(&self) -> Vec<String> {
+        self.lines(|event| event.kind.is_usual())
+    }
+
+    /// One line per event of any kind.
+    fn told_of_all_kinds(&self) -> Vec<String> {
+        self.lines(|_| true)
+    }
+
+    fn lines(&self, wanted: fn(&CallEvent) -> bool) -> Vec<String> {
         let line = |event: &CallEvent| {
             let user = format!("{}({})", event.user.number, event.user.kind.user_type());
             let tail = match &event.kind {
@@ -165,11 +174,12 @@ impl Story {
                     let moved = if e.transferred { " moved" } else { "" };
                     format!(" {:?}{moved}", e.finish)
                 }
+                EventKind::RingingStopped(stopped) => format!(" {}", stopped.reason.name()),
                 _ => String::new(),
             };
             format!("{} {user} -{}{tail}", event.kind.name(), event.id.link)
         };
-        self.events.iter().map(line).collect()
+        self.events.iter().filter(|event| wanted(event)).map(line).collect()
     }
 
     fn titles(&self) -> Vec<&str> {

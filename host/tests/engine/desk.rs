@@ -207,9 +207,12 @@ impl Desk {
         assert!(self.kept.is_empty(), "kept: {:?}", self.kept.keys());
     }
 
-    /// The events as lines.
-    pub(crate) fn told(&self, with_internal: bool) -> Vec<String> {
-        let wanted = |event: &&CallEvent| with_internal || event.direction != Direction::Internal;
+    /// The events as lines: the usual kinds, or all of them.
+    pub(crate) fn told(&self, with_internal: bool, of_all_kinds: bool) -> Vec<String> {
+        let wanted = |event: &&CallEvent| {
+            let is_inside = event.direction == Direction::Internal;
+            (with_internal || !is_inside) && (of_all_kinds || event.kind.is_usual())
+        };
         self.events.iter().filter(wanted).map(line).collect()
     }
 }
@@ -223,6 +226,7 @@ pub(crate) fn line(event: &CallEvent) -> String {
             let moved = if ended.transferred { " moved" } else { "" };
             format!(" {:?}{moved}", ended.finish)
         }
+        EventKind::RingingStopped(stopped) => format!(" {}", stopped.reason.name()),
         _ => String::new(),
     };
     let id = event.id.to_string();
