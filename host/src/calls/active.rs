@@ -58,9 +58,12 @@ impl Call {
             }
             (true, _) => {
                 quiet.listed = Some(cx.at);
-                let settled = Duration::from_millis(cx.at.ms_since(since).into());
-                if settled >= cx.settings.settle && self.link.talk.is_some() {
-                    let resynced = quiet.resynced;
+                let (passed, resynced) = (cx.at.ms_since(since), quiet.resynced);
+                if Duration::from_millis(passed.into()) < cx.settings.settle {
+                    return true;
+                }
+                self.tell_what_stopped(cx);
+                if self.link.talk.is_some() {
                     self.hand_over(None, TransferType::Blind, cx);
                     let listed = Some(cx.at);
                     self.quiet = Some(Quiet { since: cx.at, resynced, settled: false, listed });
@@ -70,3 +73,7 @@ impl Call {
         true
     }
 }
+
+#[cfg(test)]
+#[path = "active_tests.rs"]
+mod tests;
