@@ -128,9 +128,7 @@ fn wants_recordings(config: &Config) -> bool {
 pub(super) fn delivery(endpoint: &EndpointConfig) -> EndpointSettings {
     EndpointSettings {
         name: endpoint.name.clone(),
-        timeout: endpoint.timeout,
-        schedule: endpoint.schedule.clone(),
-        ca_file: endpoint.ca_file.clone(),
-        insecure: endpoint.insecure,
+        url: endpoint.url.clone(),
+        delivery: endpoint.delivery.clone(),
     }
 }

@@ -15,7 +15,7 @@ fn a_call_that_waits_out_of_sight_is_not_over() {
     }
     story.leg(leg("107", 2, Status::Ringing)).pass(2_000);
     story.leg(leg("107", 2, Status::Connected));
-    let expected = ["ringing 106(ext) 755-0", "ringing 107(ext) 755-0", "start 107(ext) 755-1 NotDef"];
+    let expected = ["ringing 106(ext) -0", "ringing 107(ext) -0", "start 107(ext) -1 NotDef"];
     assert_eq!(story.told(), expected);
 }
 
@@ -25,7 +25,7 @@ fn a_call_that_was_listed_and_is_not_any_more_is_over_at_once() {
     story.leg(leg("106", 1, Status::Ringing)).pass(4_000);
     story.gone("106", 1).pass(300).see(active(&[755]));
     story.pass(3_000).see(active(&[]));
-    assert_eq!(story.told(), ["ringing 106(ext) 755-0", "end 106(ext) 755-0 Missed"]);
+    assert_eq!(story.told(), ["ringing 106(ext) -0", "end 106(ext) -0 Missed"]);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_talk_that_goes_on_out_of_sight_has_moved() {
     story.gone("106", 1).pass(300).see(active(&[755]));
     assert_eq!(story.told().len(), 1, "the PBX may list it a moment too long");
     story.pass(3_000).see(active(&[755]));
-    let moved = ["start 106(ext) 755-1 NotDef", "end 106(ext) 755-1 Ok moved"];
+    let moved = ["start 106(ext) -1 NotDef", "end 106(ext) -1 Ok moved"];
     assert_eq!(story.told(), moved);
     story.pass(3_000).see(active(&[]));
     assert_eq!(story.told(), moved);
@@ -67,5 +67,5 @@ fn a_talk_that_was_listed_a_moment_too_long_is_over() {
     story.leg(leg("106", 1, Status::Connected)).pass(60_000);
     story.gone("106", 1).pass(300).see(active(&[755]));
     story.pass(3_000).see(active(&[]));
-    assert_eq!(story.told(), ["start 106(ext) 755-1 NotDef", "end 106(ext) 755-1 Ok"]);
+    assert_eq!(story.told(), ["start 106(ext) -1 NotDef", "end 106(ext) -1 Ok"]);
 }

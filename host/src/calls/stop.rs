@@ -139,7 +139,8 @@ impl Call {
         let is_person = |ringer: &Ringer| ringer.party.kind == PartyKind::Extension;
         is_person(ringer)
             && self.link.ringers.iter().any(|other| {
-                let apart = other.since.ms_since(ringer.since).max(ringer.since.ms_since(other.since));
+                let apart =
+                    other.since.ms_since(ringer.since).max(ringer.since.ms_since(other.since));
                 let rings_on = is_person(other) && other.stopped.is_none();
                 rings_on && (is_short(apart) || !follows(other, stopped))
             })
@@ -171,7 +172,8 @@ impl Call {
         let mut reasons = reasons.into_iter();
         self.link.ringers.retain_mut(|ringer| match reasons.next().flatten() {
             Some(reason) => {
-                let stopped = ringer.stopped.unwrap_or(Stopped { at: cx.at, resynced: cx.resynced });
+                let stopped =
+                    ringer.stopped.unwrap_or(Stopped { at: cx.at, resynced: cx.resynced });
                 told.push((ringer.party.clone(), ringer.since, stopped, reason));
                 false
             }

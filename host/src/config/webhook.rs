@@ -1,10 +1,10 @@
 //! `[webhook]`: an endpoint, which events go there and through which plugins.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
+use super::delivery::DeliveryConfig;
 use super::error::Fault;
 use super::filter::{Filter, Pattern};
 use super::plugin::{self, PLAIN_GET};
@@ -25,19 +25,15 @@ pub struct EndpointConfig {
     pub events: Vec<ServedEvent>,
     /// Whether calls between two internal numbers are sent too.
     pub internal: bool,
+    /// How plain-get spells what is sent.
+    pub dialect: Dialect,
     /// Which calls to send.
     pub filter: Filter,
-    /// For one whole exchange: connecting, headers and body.
-    pub timeout: Duration,
-    /// The waits before the second attempt, the third and so on; then the request is dead.
-    pub schedule: Vec<Duration>,
-    /// PEM file with certificates to trust in addition to the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Accept any certificate.
-    pub insecure: bool,
+    /// How it is delivered to.
+    pub delivery: DeliveryConfig,
 }
 
-/// The kinds of event that this version can send.
+/// The kinds of event that an endpoint can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServedEvent {
     /// A destination starts to ring.
@@ -46,22 +42,55 @@ pub enum ServedEvent {
     Start,
     /// A link ended.
     End,
-    /// A recording of an ended link is there.
+    /// A phone stopped ringing without an answer of its own.
+    RingingStopped,
+    /// An outgoing call was dialled.
+    Dialing,
+    /// The user put the other side on hold.
+    Hold,
+    /// The user took the other side back.
+    Resume,
+    /// A recording is there.
     Recording,
 }
 
-const SERVED: [(&str, ServedEvent); 4] = [
+/// By their names, the usual ones first.
+const SERVED: [(&str, ServedEvent); 8] = [
     ("ringing", ServedEvent::Ringing),
     ("start", ServedEvent::Start),
     ("end", ServedEvent::End),
+    ("ringing-stopped", ServedEvent::RingingStopped),
+    ("dialing", ServedEvent::Dialing),
+    ("hold", ServedEvent::Hold),
+    ("resume", ServedEvent::Resume),
     ("recording", ServedEvent::Recording),
 ];
 
-/// What is sent unless something else is asked for.
+/// What is sent where `events` is not set.
 const USUAL: [ServedEvent; 3] = [ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End];
 
-/// Kinds of event that have a name but are not made yet.
-const NOT_SERVED: [&str; 4] = ["ringing-stopped", "dialing", "hold", "resume"];
+/// How plain-get spells an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// As the original did at first: a start is `hangupincoming` or `hangupoutgoing`.
+    #[default]
+    Classic,
+    /// As the original did later: a start is `pickupincoming` or `pickupoutgoing`, and every event
+    /// carries `chid` and `inbound_did`.
+    Pickup,
+}
+
+const DIALECTS: [(&str, Dialect); 2] = [("classic", Dialect::Classic), ("pickup", Dialect::Pickup)];
+
+impl Dialect {
+    /// The name in the .ini.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Pickup => "pickup",
+        }
+    }
+}
 
 impl ServedEvent {
     /// The name in the .ini, the same as [`crate::event::EventKind::name`].
@@ -70,6 +99,10 @@ impl ServedEvent {
             Self::Ringing => "ringing",
             Self::Start => "start",
             Self::End => "end",
+            Self::RingingStopped => "ringing-stopped",
+            Self::Dialing => "dialing",
+            Self::Hold => "hold",
+            Self::Resume => "resume",
             Self::Recording => "recording",
         }
     }
@@ -86,29 +119,23 @@ impl EndpointConfig {
 
 /// Reads the section of the endpoint called `name`.
 pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig> {
-    const SECOND: Duration = Duration::from_secs(1);
     let url = reader.required("url", "the address that events are sent to", value::address);
     let plugins = reader.or("plugins", vec![PLAIN_GET.to_owned()], chain);
     let events = reader.or("events", USUAL.to_vec(), events);
     let internal = reader.or("internal", false, value::flag);
-    reader.optional("dialect", dialect);
+    let dialect = reader.or("dialect", Dialect::default(), dialect);
     let filter = Filter {
         did: reader.or("did", Vec::new(), patterns),
         user: reader.or("user", Vec::new(), patterns),
         queue: reader.or("queue", Vec::new(), patterns),
         direction: reader.or("direction", Vec::new(), directions),
     };
-    let timeout = value::duration(SECOND / 10, SECOND * 300);
-    let timeout = reader.or("timeout", SECOND * 15, timeout);
-    let schedule = value::durations(SECOND / 1000, SECOND * 7 * 86_400);
-    let schedule = reader.or("schedule", usual_schedule(), schedule);
-    let ca_file = reader.optional("ca_file", value::file);
-    let insecure = reader.or("insecure", false, value::flag);
+    let delivery = delivery(reader);
 
     if url.as_ref().is_some_and(value::travels_in_the_open) {
         reader.warn("url", "http: who calls whom can be read on its way; use https");
     }
-    if insecure {
+    if delivery.insecure {
         reader.warn("insecure", "any certificate is accepted, so anybody can pose as the receiver");
     }
     if filter.direction.contains(&Direction::Internal) && !internal {
@@ -120,19 +147,24 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig
         plugins,
         events,
         internal,
+        dialect,
         filter,
-        timeout,
-        schedule,
-        ca_file,
-        insecure,
+        delivery,
     })
 }
 
-/// Thirteen attempts within about three days.
-fn usual_schedule() -> Vec<Duration> {
-    [1, 5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400]
-        .map(Duration::from_secs)
-        .to_vec()
+fn delivery(reader: &mut Reader<'_>) -> DeliveryConfig {
+    const SECOND: Duration = Duration::from_secs(1);
+    let usual = DeliveryConfig::default();
+    let timeout = value::duration(SECOND / 10, SECOND * 300);
+    let schedule = value::durations(SECOND / 1000, SECOND * 7 * 86_400);
+    DeliveryConfig {
+        timeout: reader.or("timeout", usual.timeout, timeout),
+        schedule: reader.or("schedule", usual.schedule, schedule),
+        ca_file: reader.optional("ca_file", value::file),
+        insecure: reader.or("insecure", false, value::flag),
+        ..DeliveryConfig::default()
+    }
 }
 
 fn chain(value: &Value<'_>) -> Result<Vec<String>, Fault> {
@@ -143,10 +175,6 @@ fn chain(value: &Value<'_>) -> Result<Vec<String>, Fault> {
 fn events(value: &Value<'_>) -> Result<Vec<ServedEvent>, Fault> {
     let mut events = Vec::new();
     for word in value::list(value)? {
-        if NOT_SERVED.contains(&word) {
-            let served = SERVED.map(|(name, _)| name).join(", ");
-            return Err(Fault::NotServed { value: word.to_owned(), served });
-        }
         let event = value::word(value, word, "event", &SERVED)?;
         if !events.contains(&event) {
             events.push(event);
@@ -155,15 +183,8 @@ fn events(value: &Value<'_>) -> Result<Vec<ServedEvent>, Fault> {
     Ok(events)
 }
 
-/// The spelling of the plain GET; only the original one so far.
-fn dialect(value: &Value<'_>) -> Result<(), Fault> {
-    match value.text.as_str() {
-        "pickup" => {
-            let served = "classic".to_owned();
-            Err(Fault::NotServed { value: value.text.clone(), served })
-        }
-        text => value::word(value, text, "dialect", &[("classic", ())]),
-    }
+fn dialect(value: &Value<'_>) -> Result<Dialect, Fault> {
+    value::word(value, &value.text, "dialect", &DIALECTS)
 }
 
 fn patterns(value: &Value<'_>) -> Result<Vec<Pattern>, Fault> {

@@ -100,6 +100,21 @@ impl Desk {
         self.act(|exchange| exchange.park(call, Who::Dn(by), "SP0"))
     }
 
+    pub(crate) fn holds(&mut self, call: i64, by: &str) -> &mut Self {
+        self.act(|exchange| exchange.hold(call, Who::Dn(by)))
+    }
+
+    pub(crate) fn resumes(&mut self, call: i64, by: &str) -> &mut Self {
+        self.act(|exchange| exchange.resume(call, Who::Dn(by)))
+    }
+
+    /// Callhook is killed and started again, and looks at what there is.
+    pub(crate) fn begins_anew(&mut self) -> &mut Self {
+        self.restart();
+        self.snapshot(true);
+        self
+    }
+
     pub(crate) fn hangs_up(&mut self, call: i64, dn: &str) -> &mut Self {
         self.act(|exchange| exchange.hang_up(call, Who::Dn(dn)))
     }

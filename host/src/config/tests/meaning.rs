@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{ENDING_IN_PBX, ENDING_IN_WEBHOOK, Fake, sound};
 use crate::config::{
-    Config, LogConfig, LogFormat, LogLevel, PbxSource, PluginConfig, PluginSource, Secret,
+    Config, Dialect, LogConfig, LogFormat, LogLevel, PbxSource, PluginConfig, PluginSource, Secret,
     ServedEvent, Setting, Titles,
 };
 use crate::event::PartyKind;
@@ -25,9 +25,10 @@ fn what_is_not_set_has_its_default() {
     let [endpoint] = config.endpoints.as_slice() else { panic!("{:?}", config.endpoints) };
     assert_eq!(endpoint.name, "webhook");
     assert_eq!(endpoint.plugins, ["plain-get"]);
+    assert_eq!(endpoint.dialect, Dialect::Classic);
     assert_eq!(endpoint.events, [ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End]);
-    assert_eq!((endpoint.timeout, endpoint.internal), (Duration::from_secs(15), false));
-    assert_eq!(endpoint.schedule.len(), 12, "thirteen attempts");
+    assert_eq!((endpoint.delivery.timeout, endpoint.internal), (Duration::from_secs(15), false));
+    assert_eq!(endpoint.delivery.schedule.len(), 12, "thirteen attempts");
     let plugin = config.plugin("plain-get").unwrap();
     assert_eq!((&plugin.source, plugin.settings.len()), (&PluginSource::Embedded, 0));
     assert_eq!((plugin.deadline, plugin.memory), (Duration::from_millis(250), 64 << 20));
@@ -35,6 +36,16 @@ fn what_is_not_set_has_its_default() {
     assert_eq!(config.console, Some("127.0.0.1:8480".parse().unwrap()));
     assert_eq!(config.log, LogConfig { level: LogLevel::Info, format: LogFormat::Text });
     assert_eq!((config.directory, config.titles), (None, Titles::default()));
+}
+
+#[test]
+fn an_endpoint_may_ask_for_every_kind_of_event_and_for_the_later_dialect() {
+    let all = "ringing, ringing-stopped, dialing, start, hold, resume, end, recording";
+    let text = format!("{ENDING_IN_WEBHOOK}events = {all}\ndialect = pickup\n");
+    let config = sound(&text);
+    let names: Vec<&str> = config.endpoints[0].events.iter().map(|kind| kind.name()).collect();
+    assert_eq!(names.join(", "), all);
+    assert_eq!(config.endpoints[0].dialect, Dialect::Pickup);
 }
 
 #[test]
@@ -74,7 +85,7 @@ fn comments_begin_at_the_start_of_a_line_or_behind_a_blank() {
          user = 106\t# fifth\n[did] ; sixth\n1 = a;b#c\n2 = d #e\n"
     );
     let config = sound(&text);
-    assert_eq!(config.endpoints[0].timeout, Duration::from_secs(5));
+    assert_eq!(config.endpoints[0].delivery.timeout, Duration::from_secs(5));
     assert_eq!(config.endpoints[0].filter.user.len(), 1);
     let names: Vec<&str> = config.dids.values().map(String::as_str).collect();
     assert_eq!(names, ["a;b#c", "d"]);
@@ -152,7 +163,7 @@ fn paths_start_at_the_folder_of_the_ini() {
     let config = parse_at("conf/callhook.ini", &around, &text);
     assert_eq!(config.storage, PathBuf::from("conf/data/a.db"));
     assert_eq!(config.directory, Some("conf/users.csv".into()));
-    assert_eq!(config.endpoints[0].ca_file, Some("/ca.pem".into()));
+    assert_eq!(config.endpoints[0].delivery.ca_file, Some("/ca.pem".into()));
 }
 
 #[test]
@@ -189,10 +200,10 @@ fn all_spellings_of_yes_and_no_are_understood() {
 fn durations_and_sizes_have_units() {
     for (typed, meant) in [("500ms", 500), ("5s", 5_000), ("2m", 120_000), ("1m 30s", 90_000)] {
         let config = sound(&format!("{ENDING_IN_WEBHOOK}timeout = {typed}\n"));
-        assert_eq!(config.endpoints[0].timeout, Duration::from_millis(meant), "{typed}");
+        assert_eq!(config.endpoints[0].delivery.timeout, Duration::from_millis(meant), "{typed}");
     }
     let config = sound(&format!("{ENDING_IN_WEBHOOK}schedule = 1h, 5d\n"));
-    assert_eq!(config.endpoints[0].schedule, [3_600, 432_000].map(Duration::from_secs));
+    assert_eq!(config.endpoints[0].delivery.schedule, [3_600, 432_000].map(Duration::from_secs));
     for (typed, meant) in [("1024KiB", 1 << 20), ("64MiB", 64 << 20), ("2MB", 2_000_000)] {
         let config = sound(&format!("{ENDING_IN_WEBHOOK}[plugin.plain-get]\nmemory = {typed}\n"));
         assert_eq!(config.plugins[0].memory, meant, "{typed}");

@@ -11,8 +11,9 @@ use proptest::sample::{select, subsequence};
 
 use super::Fake;
 use crate::config::{
-    Config, EndpointConfig, Filter, LogConfig, LogFormat, LogLevel, Pattern, PbxConfig, PbxSource,
-    PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
+    Config, DeliveryConfig, Dialect, EndpointConfig, Filter, LogConfig, LogFormat, LogLevel,
+    Pattern, PbxConfig, PbxSource, PluginConfig, PluginSource, Secret, ServedEvent, Setting,
+    Titles,
 };
 use crate::event::{Direction, PartyKind};
 
@@ -118,21 +119,34 @@ fn filter() -> impl Strategy<Value = Filter> {
 }
 
 fn endpoint() -> impl Strategy<Value = EndpointConfig> {
-    let kinds = vec![ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End];
+    let kinds = vec![
+        ServedEvent::Ringing,
+        ServedEvent::RingingStopped,
+        ServedEvent::Dialing,
+        ServedEvent::Start,
+        ServedEvent::Hold,
+        ServedEvent::Resume,
+        ServedEvent::End,
+        ServedEvent::Recording,
+    ];
     let schedule = prop::collection::vec(millis(1, 604_800_000), 1..13);
     let timeout = millis(100, 300_000);
-    (name(), "[a-z0-9]{0,9}", subsequence(kinds, 1..=3), filter(), timeout, schedule, any::<bool>())
+    (name(), "[a-z0-9]{0,9}", subsequence(kinds, 1..=8), filter(), timeout, schedule, any::<bool>())
         .prop_map(|(name, path, events, filter, timeout, schedule, yes)| EndpointConfig {
             url: format!("https://{name}.example/{path}?a={path}").parse().unwrap(),
             name,
             plugins: vec!["plain-get".to_owned()],
             events,
             internal: yes,
+            dialect: if yes { Dialect::Pickup } else { Dialect::Classic },
             filter,
-            timeout,
-            schedule,
-            ca_file: yes.then(|| "ca.pem".into()),
-            insecure: !yes,
+            delivery: DeliveryConfig {
+                timeout,
+                schedule,
+                ca_file: yes.then(|| "ca.pem".into()),
+                insecure: !yes,
+                ..DeliveryConfig::default()
+            },
         })
 }
 
@@ -236,7 +250,7 @@ fn files(config: &Config) -> Vec<PathBuf> {
         PluginSource::Embedded => None,
     });
     let pbx_cas = config.pbxs.iter().filter_map(|pbx| pbx.ca_file.clone());
-    let hook_cas = config.endpoints.iter().filter_map(|endpoint| endpoint.ca_file.clone());
+    let hook_cas = config.endpoints.iter().filter_map(|endpoint| endpoint.delivery.ca_file.clone());
     components.chain(pbx_cas).chain(hook_cas).chain(config.directory.clone()).collect()
 }
 
@@ -320,15 +334,16 @@ fn write_endpoint(endpoint: &EndpointConfig, ini: &mut Ini) {
     ini.set("url", &endpoint.url);
     ini.list("plugins", endpoint.plugins.iter().cloned());
     ini.list("events", endpoint.events.iter().map(|kind| kind.name().to_owned()));
+    ini.set("dialect", endpoint.dialect.name());
     ini.set("internal", if endpoint.internal { "yes" } else { "no" });
     ini.list("did", endpoint.filter.did.iter().map(ToString::to_string));
     ini.list("user", endpoint.filter.user.iter().map(ToString::to_string));
     ini.list("queue", endpoint.filter.queue.iter().map(ToString::to_string));
     ini.list("direction", endpoint.filter.direction.iter().map(lower));
-    ini.set("timeout", time(endpoint.timeout));
-    ini.list("schedule", endpoint.schedule.iter().copied().map(time));
-    ini.list("ca_file", endpoint.ca_file.iter().map(|path| path.display().to_string()));
-    ini.set("insecure", u8::from(endpoint.insecure));
+    ini.set("timeout", time(endpoint.delivery.timeout));
+    ini.list("schedule", endpoint.delivery.schedule.iter().copied().map(time));
+    ini.list("ca_file", endpoint.delivery.ca_file.iter().map(|path| path.display().to_string()));
+    ini.set("insecure", u8::from(endpoint.delivery.insecure));
 }
 
 fn write_plugin(plugin: &PluginConfig, ini: &mut Ini) {
