@@ -32,8 +32,8 @@ impl Engine {
         numbers.sort_unstable();
         for number in numbers {
             let Some(call) = self.calls.get_mut(&number) else { continue };
-            let is_listed = listed.contains(&number)
-                || call.aliases.iter().any(|alias| listed.contains(alias));
+            let is_listed =
+                listed.contains(&number) || call.aliases.iter().any(|alias| listed.contains(alias));
             if call.hear_active(is_listed, &mut pass.context(&self.settings)) {
                 self.keep(number, &mut pass.step);
             }

@@ -298,13 +298,7 @@ impl Afterwards {
     }
 
     /// Changes what is remembered of a call, of which nothing may be remembered yet.
-    fn change(
-        &mut self,
-        chain: &ChainId,
-        at: At,
-        told: &mut Told,
-        act: impl FnOnce(&mut Past),
-    ) {
+    fn change(&mut self, chain: &ChainId, at: At, told: &mut Told, act: impl FnOnce(&mut Past)) {
         self.pasts.entry(chain.clone()).or_insert_with(|| Past {
             chain: chain.clone(),
             sequence: 0,

@@ -94,10 +94,7 @@ fn a_call_that_is_forgotten_still_has_its_sequence() {
     let mut story = Story::wanting(RECORDED);
     talk(&mut story);
     story.pass(20 * 60_000);
-    story.see(logged(vec![LogRow {
-        recordings: vec!["a".into(), "b".into()],
-        ..row("106", "")
-    }]));
+    story.see(logged(vec![LogRow { recordings: vec!["a".into(), "b".into()], ..row("106", "") }]));
     let sequences: Vec<u32> = recordings(&story).iter().map(|told| told.1).collect();
     assert_eq!(sequences, [4, 5]);
 }

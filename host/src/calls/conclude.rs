@@ -125,7 +125,12 @@ impl Call {
     }
 
     /// Ends the link because the call moved on, and begins the next.
-    pub(super) fn hand_over(&mut self, heir: Option<Party>, transfer: TransferType, cx: &mut Context<'_>) {
+    pub(super) fn hand_over(
+        &mut self,
+        heir: Option<Party>,
+        transfer: TransferType,
+        cx: &mut Context<'_>,
+    ) {
         let at = self.quiet.as_ref().map_or(cx.at, |quiet| quiet.since);
         if self.link.open {
             self.tell_end(true, heir, at, cx);

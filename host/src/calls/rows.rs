@@ -59,11 +59,13 @@ pub(super) fn callback(log: &[LogRow], end: &CallEvent) -> Option<Callback> {
 fn is_of(row: &LogRow, end: &CallEvent) -> bool {
     let EventKind::Ended(ended) = &end.kind else { return false };
     let Some(answered_at) = ended.answered_at else { return false };
-    let sides = [(&row.from, &row.to), (&row.to, &row.from)];
-    let parties = sides.iter().any(|(user, other)| {
+    if !row.answered || !is_answered_at(row, answered_at.epoch_ms(), end) {
+        return false;
+    }
+    let is_between = |user: &LogParty, other: &LogParty| {
         user.dn == end.user.number && is_outside(other, &end.caller_id)
-    });
-    row.answered && parties && is_answered_at(row, answered_at.epoch_ms(), end)
+    };
+    is_between(&row.from, &row.to) || is_between(&row.to, &row.from)
 }
 
 /// Where the row does not tell how long it rang, it may have rung since the call arrived.

@@ -6,9 +6,8 @@ const CALLER: &str = "420774852629";
 /// The end of a talk, or of waiting in a queue if it was never answered. It arrived in second 90
 /// and ended in second 170.
 fn ended(user: &str, caller: &str, answered: Option<i64>) -> CallEvent {
-    let at = |second| {
-        LocalTime::new(Timestamp::from_second(second).unwrap(), &jiff::tz::TimeZone::UTC)
-    };
+    let at =
+        |second| LocalTime::new(Timestamp::from_second(second).unwrap(), &jiff::tz::TimeZone::UTC);
     let chain = ChainId::new(at(90), answered.unwrap_or_default());
     let kind = if answered.is_some() { PartyKind::Extension } else { PartyKind::Queue };
     CallEvent {
@@ -67,7 +66,11 @@ fn fits(row: &LogRow, log: &[LogRow], ends: &[CallEvent]) -> Option<String> {
 
 #[test]
 fn a_talk_is_found_by_its_parties_and_the_time_of_the_answer() {
-    let ends = [ended("106", CALLER, Some(104)), ended("107", CALLER, Some(104)), ended("106", "1199", Some(104))];
+    let ends = [
+        ended("106", CALLER, Some(104)),
+        ended("107", CALLER, Some(104)),
+        ended("106", "1199", Some(104)),
+    ];
     let own = Some(ends[0].id.to_string());
     let row = incoming();
     assert_eq!(fits(&row, &[], &ends), own);

@@ -45,8 +45,11 @@ impl History {
         match change {
             Change::Upsert(leg) => {
                 let calls = leg.status == Status::Dialing;
-                let segment =
-                    self.legs.entry(leg.id).or_insert(Segment { began: now, answered: None, calls });
+                let segment = self.legs.entry(leg.id).or_insert(Segment {
+                    began: now,
+                    answered: None,
+                    calls,
+                });
                 if leg.status == Status::Connected {
                     segment.answered.get_or_insert(now);
                 }
@@ -88,9 +91,8 @@ fn row(
     let (source, destination) =
         if on_trunk { (leg.party_dn.as_str(), number_outside) } else { (number_outside, &*leg.dn) };
     let answered = segment.answered.is_some();
-    let between = |from: Timestamp, to: Timestamp| {
-        format!("PT{:.6}S", to.duration_since(from).as_secs_f64())
-    };
+    let between =
+        |from: Timestamp, to: Timestamp| format!("PT{:.6}S", to.duration_since(from).as_secs_f64());
     let is_person = on_trunk || plan.kind(&leg.dn) == Kind::Extension;
     let who = if on_trunk { &leg.party_dn } else { &leg.dn };
     let recorded = settings.recordings && answered && is_person;

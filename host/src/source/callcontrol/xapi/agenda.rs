@@ -166,8 +166,7 @@ impl Agenda {
             next_log: None,
             until: at + MOST_PATIENCE,
         };
-        it.next_log =
-            if it.left.is_none() { Some(at) } else { it.log_after(at, self.wishes) };
+        it.next_log = if it.left.is_none() { Some(at) } else { it.log_after(at, self.wishes) };
         if self.followed.len() < MOST_FOLLOWED {
             self.followed.push(it);
         }
@@ -186,8 +185,8 @@ impl Agenda {
     pub(super) fn look(&mut self, now: Duration) -> Option<Look> {
         let (log_open, active_open) = (self.log_open, self.active_open);
         self.followed.retain(|it| {
-            let wanted = (it.next_active.is_some() && active_open)
-                || (it.next_log.is_some() && log_open);
+            let wanted =
+                (it.next_active.is_some() && active_open) || (it.next_log.is_some() && log_open);
             wanted && now < it.until
         });
         let due = |next: Option<Duration>| next.is_some_and(|next| next <= now);
