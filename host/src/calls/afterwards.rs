@@ -161,12 +161,13 @@ impl Afterwards {
             _ => false,
         };
         let (true, Some(log)) = (waits, &self.log) else { return Fate::Leave(event) };
+        // That it shows no order may be because it was looked into too early.
         match rows::callback(log, &event) {
-            Some(answer) => {
-                answer_callback(&mut event, answer, titles);
+            Some(Callback::Yes) => {
+                answer_callback(&mut event, Callback::Yes, titles);
                 Fate::Leave(event)
             }
-            None => Fate::Wait(event),
+            _ => Fate::Wait(event),
         }
     }
 

@@ -140,6 +140,18 @@ fn an_end_in_a_queue_waits_for_the_log() {
 }
 
 #[test]
+fn only_an_order_is_believed_that_the_log_showed_before_the_end() {
+    let queue = vec![row("800", "")];
+    let order = vec![row("QCB", "")];
+    for (rows, told) in [(queue, Vec::new()), (order, vec![Callback::Yes])] {
+        let mut story = Story::wanting(CALLBACKS);
+        story.see(logged(rows));
+        missed_in_queue(&mut story);
+        assert_eq!(callbacks(&story), told);
+    }
+}
+
+#[test]
 fn an_end_waits_no_longer_than_it_may() {
     let mut story = Story::wanting(CALLBACKS);
     story.see(logged(Vec::new()));

@@ -117,13 +117,14 @@ impl Lookout<'_> {
     }
 
     /// The rows that matter, if they are not those that were told. The first time they are told in
-    /// any case.
+    /// any case, and always if what is not in them matters, too.
     fn news(&mut self, mut rows: Vec<LogRow>) -> Option<Seen> {
-        if self.wishes.callbacks.is_zero() {
+        let only_recordings = self.wishes.callbacks.is_zero();
+        if only_recordings {
             rows.retain(|row| !row.recordings.is_empty());
         }
         debug!(rows = rows.len(), "Looked into the call log.");
-        if self.told.as_ref() == Some(&rows) {
+        if only_recordings && self.told.as_ref() == Some(&rows) {
             return None;
         }
         self.told = Some(rows.clone());
