@@ -75,12 +75,9 @@ impl Lookout<'_> {
         match contents {
             Ok(Contents::Rows(rows)) if look == Look::Active => {
                 let calls: Vec<i64> = rows.iter().filter_map(active).collect();
-                let diary = self.rest.diary.lock().unwrap_or_else(PoisonError::into_inner);
-                let unseen = calls.iter().copied().filter(|call| !diary.shows(*call)).collect();
-                drop(diary);
-                let unseen: Vec<i64> = unseen;
-                self.agenda.active(&calls, &unseen, asked);
-                Some(Seen::Active { calls })
+                let unseen = self.unseen(&calls);
+                let says = self.agenda.active(&calls, &unseen, asked);
+                says.then_some(Seen::Active { calls })
             }
             Ok(Contents::Rows(rows)) => {
                 let rows: Vec<LogRow> = rows.iter().filter_map(logged).collect();
@@ -98,6 +95,12 @@ impl Lookout<'_> {
                 None
             }
         }
+    }
+
+    /// Those of the calls that have no visible leg.
+    fn unseen(&self, calls: &[i64]) -> Vec<i64> {
+        let diary = self.rest.diary.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().copied().filter(|call| !diary.shows(*call)).collect()
     }
 
     /// The function that reports the call log, with the arguments that clients use (reported). The

@@ -90,6 +90,8 @@ struct Followed {
     /// When it was known to go on last: at first, when its last leg went.
     alive: Duration,
     next_active: Option<Duration>,
+    /// It was among the active calls when they were looked at last.
+    listed: bool,
     next_log: Option<Duration>,
     /// When to stop.
     until: Duration,
@@ -163,6 +165,8 @@ impl Agenda {
             since: since.checked_sub(MARGIN).unwrap_or(since),
             alive: at,
             next_active: Some(at + first),
+            // What was followed from the start on is so because it was.
+            listed: first == ACTIVE_EVERY,
             next_log: None,
             until: at + MOST_PATIENCE,
         };
@@ -215,7 +219,9 @@ impl Agenda {
     }
 
     /// These calls are going on, as was asked at `now`; `unseen` of them have no visible leg.
-    pub(super) fn active(&mut self, calls: &[i64], unseen: &[i64], now: Moment) {
+    /// True if that says something of a call that is out of sight: it is, or was, among them.
+    pub(super) fn active(&mut self, calls: &[i64], unseen: &[i64], now: Moment) -> bool {
+        let mut says = false;
         let mut before = Vec::new();
         for it in &mut self.followed {
             if it.next_active.is_none_or(|next| next > now.mono) {
@@ -227,7 +233,10 @@ impl Agenda {
                 continue;
             };
             it.next_active = None;
-            if calls.contains(&left.call) {
+            let was_listed = it.listed;
+            it.listed = calls.contains(&left.call);
+            says |= it.listed || was_listed;
+            if it.listed {
                 it.alive = now.mono;
                 it.next_active = Some(now.mono + ACTIVE_EVERY);
                 it.next_log = None;
@@ -241,9 +250,11 @@ impl Agenda {
         };
         before.retain(|call| !known(call));
         for call in before {
+            says = true;
             let left = Left::unseen(call, now);
             self.follow(Some(left), now.wall, now.mono, ACTIVE_EVERY);
         }
+        says
     }
 
     /// The log says this, as was asked at `now`.

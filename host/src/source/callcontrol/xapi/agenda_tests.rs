@@ -41,7 +41,8 @@ fn looks(agenda: &mut Agenda) -> Vec<(u128, &'static str)> {
                 Look::Active => {
                     taken.push((now.as_millis(), "active"));
                     let mono = now;
-                    agenda.active(&[], &[], Moment { mono, ..moment(0) });
+                    let says = agenda.active(&[], &[], Moment { mono, ..moment(0) });
+                    assert!(!says, "a call that was never listed");
                 }
                 Look::Log(_) => {
                     taken.push((now.as_millis(), "log"));
@@ -104,11 +105,11 @@ fn a_call_that_goes_on_out_of_sight_is_looked_after_until_it_is_over() {
     let mut agenda = Agenda::new(CALLBACKS);
     agenda.take(left(7, false, true), moment(0));
     assert_eq!(agenda.look(moment(300).mono), Some(Look::Active));
-    agenda.active(&[7, 8], &[7], moment(300));
+    assert!(agenda.active(&[7, 8], &[7], moment(300)));
     assert_eq!(agenda.look(moment(3_300).mono), Some(Look::Active));
-    agenda.active(&[7], &[7], moment(3_300));
+    assert!(agenda.active(&[7], &[7], moment(3_300)));
     // Whoever waits to hear of a callback begins to wait when it is over.
-    agenda.active(&[8], &[], moment(6_300));
+    assert!(agenda.active(&[8], &[], moment(6_300)), "that it is over");
     assert_eq!(agenda.due(), Some(Duration::from_millis(7_300)));
 }
 
@@ -125,9 +126,9 @@ fn at_the_start_calls_that_go_on_unseen_are_found() {
     let mut agenda = Agenda::new(Wishes::default());
     agenda.take(News { watched: true, ..News::default() }, moment(0));
     assert_eq!(agenda.look(moment(0).mono), Some(Look::Active));
-    agenda.active(&[7, 8], &[8], moment(0));
+    assert!(agenda.active(&[7, 8], &[8], moment(0)));
     assert_eq!(agenda.due(), Some(ACTIVE_EVERY));
-    agenda.active(&[7], &[], moment(3_000));
+    assert!(agenda.active(&[7], &[], moment(3_000)));
     assert_eq!(agenda.due(), None);
 }
 
