@@ -17,11 +17,15 @@
 //!   106 ms). If nobody is seen to have it, but legs are left, it has moved on to somebody who is
 //!   not visible, after the settling time.
 //!
+//! Where the PBX's list of active calls can be read, it knows better of a call without any leg; see
+//! `active.rs`.
+//!
 //! A call that was over and shows a leg again was somewhere out of sight, such as a queue that is
 //! not visible (observed: 211 s). It goes on with the next link.
 
 use std::time::Duration;
 
+use super::active::TRUST;
 use super::call::{Call, Context, Quiet};
 use super::leg::{Leg, Role};
 use super::link::{Level, Link, MAX_RANG, Talk, is_level};
@@ -121,7 +125,12 @@ impl Call {
     }
 
     /// Ends the link because the call moved on, and begins the next.
-    fn hand_over(&mut self, heir: Option<Party>, transfer: TransferType, cx: &mut Context<'_>) {
+    pub(super) fn hand_over(
+        &mut self,
+        heir: Option<Party>,
+        transfer: TransferType,
+        cx: &mut Context<'_>,
+    ) {
         let at = self.quiet.as_ref().map_or(cx.at, |quiet| quiet.since);
         if self.link.open {
             self.tell_end(true, heir, at, cx);
@@ -279,7 +288,7 @@ impl Call {
             return;
         }
         let resynced = cx.resynced;
-        self.quiet.get_or_insert(Quiet { since: cx.at, resynced, settled: false });
+        self.quiet.get_or_insert(Quiet { since: cx.at, resynced, settled: false, listed: None });
         if self.legs.is_empty() && self.trunk_seen {
             self.finish(cx);
         }
@@ -288,7 +297,8 @@ impl Call {
     /// When the settling time has passed, if that is waited for.
     pub(super) fn settles_at(&self, settle: Duration) -> Option<i64> {
         let quiet = self.quiet.as_ref().filter(|quiet| !quiet.settled)?;
-        Some(quiet.since.plus(settle))
+        let listed = quiet.listed.map(|listed| listed.plus(TRUST));
+        Some(quiet.since.plus(settle).max(listed.unwrap_or(i64::MIN)))
     }
 
     /// Time has passed, and nothing else.

@@ -17,6 +17,7 @@ fn settings() -> Settings {
         dids: [("420226201001".into(), "PragueDID".into())].into(),
         dns: BTreeMap::new(),
         titles: Titles::default(),
+        wanted: Wanted::default(),
     }
 }
 
@@ -28,6 +29,7 @@ pub(super) struct Story {
     pub(super) events: Vec<CallEvent>,
     pub(super) kept: BTreeMap<String, Vec<u8>>,
     dns: Vec<Dn>,
+    wanted: Wanted,
 }
 
 /// What a participant is made from, in the order: DN, status, other side.
@@ -80,7 +82,7 @@ impl LegSketch {
 }
 
 impl Story {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with_dns(&[
             ("106", DnType::Extension),
             ("107", DnType::Extension),
@@ -97,7 +99,17 @@ impl Story {
             events: Vec::new(),
             kept: BTreeMap::new(),
             dns: dns.iter().map(|(n, k)| Dn { number: (*n).into(), kind: k.clone() }).collect(),
+            wanted: Wanted::default(),
         };
+        story.snapshot(Vec::new());
+        story
+    }
+
+    /// The usual numbers, and this is wanted of the call log.
+    pub(super) fn wanting(wanted: Wanted) -> Self {
+        let mut story = Self::new();
+        story.wanted = wanted;
+        story.restart();
         story.snapshot(Vec::new());
         story
     }
@@ -122,7 +134,7 @@ impl Story {
         self.see(Seen::Leg(Box::new(sketch.0)))
     }
 
-    fn gone(&mut self, dn: &str, id: i64) -> &mut Self {
+    pub(super) fn gone(&mut self, dn: &str, id: i64) -> &mut Self {
         self.see(Seen::LegGone(LegKey { dn: dn.into(), id }))
     }
 
@@ -139,7 +151,7 @@ impl Story {
 
     /// The process is killed and another takes over what was kept.
     pub(super) fn restart(&mut self) -> &mut Self {
-        self.engine = Engine::new(settings());
+        self.engine = Engine::new(Settings { wanted: self.wanted, ..settings() });
         for (key, state) in &self.kept {
             self.engine.restore(key, state).unwrap();
         }
@@ -155,12 +167,12 @@ impl Story {
     }
 
     /// One line per usual event: kind, user, link, what is particular.
-    fn told(&self) -> Vec<String> {
+    pub(super) fn told(&self) -> Vec<String> {
         self.lines(|event| event.kind.is_usual())
     }
 
     /// One line per event of any kind.
-    fn told_of_all_kinds(&self) -> Vec<String> {
+    pub(super) fn told_of_all_kinds(&self) -> Vec<String> {
         self.lines(|_| true)
     }
 

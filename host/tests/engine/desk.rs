@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use callhook::calls::title::Titles;
-use callhook::calls::{Engine, Settings};
+use callhook::calls::{Engine, Settings, Wanted};
 use callhook::clock::Moment;
 use callhook::event::{CallEvent, Direction, EventKind};
 use callhook::source::notice::{self, DnType, LegKey, Notice, Seen, Snapshot};
@@ -263,6 +263,7 @@ fn settings() -> Settings {
         dids: BTreeMap::new(),
         dns: BTreeMap::new(),
         titles: Titles::default(),
+        wanted: Wanted::default(),
     }
 }
 

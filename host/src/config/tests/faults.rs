@@ -60,7 +60,7 @@ const PBX: &[(&str, &str)] = &[
     ("URL = https://a.example", "callhook.ini:7: [pbx] URL: unknown key; did you mean \"url\"?"),
     (
         "retention = 30d",
-        "callhook.ini:7: [pbx] retention: unknown key; known here are url, client_id, client_secret, timezone, snapshot_every, settle, ca_file, insecure, source",
+        "callhook.ini:7: [pbx] retention: unknown key; known here are url, client_id, client_secret, timezone, snapshot_every, settle, callback_wait, ca_file, insecure, source",
     ),
     ("url = https://b.example", "callhook.ini:7: [pbx] url: already set on line 4"),
     (

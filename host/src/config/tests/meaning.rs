@@ -20,6 +20,7 @@ fn what_is_not_set_has_its_default() {
     let [pbx] = config.pbxs.as_slice() else { panic!("{:?}", config.pbxs) };
     assert_eq!((pbx.name.as_str(), pbx.url.as_str()), ("pbx", "https://pbx.example.com/"));
     assert_eq!((pbx.snapshot_every, pbx.settle), (Duration::from_secs(45), Duration::from_secs(2)));
+    assert_eq!(pbx.callback_wait, Duration::ZERO);
     assert_eq!((&pbx.ca_file, pbx.insecure, pbx.source), (&None, false, PbxSource::CallControl));
     let [endpoint] = config.endpoints.as_slice() else { panic!("{:?}", config.endpoints) };
     assert_eq!(endpoint.name, "webhook");

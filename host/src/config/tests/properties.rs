@@ -100,6 +100,7 @@ fn pbx() -> impl Strategy<Value = PbxConfig> {
             timezone: TimeZone::get(zone).unwrap(),
             snapshot_every: every,
             settle: every.clamp(Duration::from_millis(100), Duration::from_mins(1)),
+            callback_wait: every.min(Duration::from_mins(1)),
             ca_file: ca_file.map(PathBuf::from),
             insecure,
             source: PbxSource::CallControl,
@@ -322,6 +323,7 @@ fn write_pbx(pbx: &PbxConfig, ini: &mut Ini) {
     ini.set("timezone", pbx.timezone.iana_name().unwrap());
     ini.set("snapshot_every", time(pbx.snapshot_every));
     ini.set("settle", time(pbx.settle));
+    ini.set("callback_wait", time(pbx.callback_wait));
     ini.list("ca_file", pbx.ca_file.iter().map(|path| path.display().to_string()));
     ini.set("insecure", pbx.insecure);
     ini.set("source", lower(pbx.source));
