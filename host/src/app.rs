@@ -105,8 +105,8 @@ impl App {
     /// Nothing is sent.
     pub async fn try_files(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        for pbx in &self.config.pbxs {
-            if let Err(error) = Sources::prepare(pbx, &self.clock, &self.metrics) {
+        for (name, settings) in settings::watchers(&self.config) {
+            if let Err(error) = Sources::prepare(&name, settings, &self.clock, &self.metrics) {
                 faults.push(format!("{error:#}"));
             }
         }
@@ -120,7 +120,7 @@ impl App {
     }
 
     async fn probe_pbx(&self, pbx: &PbxConfig) -> anyhow::Result<String> {
-        let settings = settings::watcher(pbx);
+        let settings = settings::watcher(&self.config, pbx);
         let watcher = Watcher::new(settings, self.clock.clone(), self.metrics.clone())?;
         let dns = watcher.probe().await?;
         let numbers: Vec<&str> = dns.iter().map(|dn| dn.number.as_str()).collect();
@@ -155,7 +155,7 @@ impl App {
         let retention = self.prune(&outbox, &stopped, &mut tasks);
         let (inputs, notices) = mpsc::channel(NOTICES);
         let mut sources = Sources::new(inputs.clone(), self.clock.clone(), self.metrics.clone());
-        sources.start_all(&self.config.pbxs)?;
+        sources.start_all(settings::watchers(&self.config))?;
         let (delivery_stop, delivery_stopped) = oneshot::channel::<()>();
         let (delivery, endpoints) = self.deliver(&outbox, console, delivery_stopped)?;
         let mut service = Service {

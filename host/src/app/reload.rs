@@ -120,8 +120,8 @@ impl Service {
     async fn prepare(&self, config: &Config) -> Result<Prepared, Faults> {
         let known = |name: &String| self.exchanges.iter().any(|(known, _)| known == name);
         let fresh = config.pbxs.iter().filter(|pbx| !known(&pbx.name)).cloned().collect::<Vec<_>>();
-        let changed = config.pbxs.iter().filter(|pbx| !self.sources.watch(pbx)).cloned();
-        let changed = changed.collect::<Vec<_>>();
+        let mut changed = settings::watchers(config);
+        changed.retain(|(name, settings)| !self.sources.watch(name, settings));
         let (config, console) = (config.clone(), self.console);
         let (runtime, endpoints) = (Arc::clone(&self.runtime), self.endpoints.clone());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
@@ -131,8 +131,9 @@ impl Service {
             let settings = config.endpoints.iter().map(|hook| settings::delivery(hook, console));
             let workers = endpoints.prepare(settings.collect())?;
             let mut watchers = BTreeMap::new();
-            for pbx in &changed {
-                watchers.insert(pbx.name.clone(), Sources::prepare(pbx, &clock, &metrics)?);
+            for (name, settings) in changed {
+                let watcher = Sources::prepare(&name, settings, &clock, &metrics)?;
+                watchers.insert(name, watcher);
             }
             let restore = |pbx| restored(&config, pbx, &*outbox);
             let exchanges = fresh.iter().map(restore).collect::<anyhow::Result<_>>()?;
@@ -144,7 +145,8 @@ impl Service {
     /// Nothing of this can fail.
     async fn apply(&mut self, config: Config, prepared: Prepared) {
         let Prepared { loaded, workers, mut watchers, exchanges } = prepared;
-        let stopped = self.sources.stop_all_but(&config.pbxs).await;
+        let sources = settings::watchers(&config);
+        let stopped = self.sources.stop_all_but(&sources).await;
         self.endpoints.apply(workers).await;
         let lost = stopped.iter().filter_map(|name| self.place(name)).collect();
         self.exchanges.extend(exchanges.iter().map(Exchange::watched));
@@ -154,11 +156,9 @@ impl Service {
         let engines = engines.collect();
         let routes = settings::routes(&config, &loaded.plugins);
         self.swap(Renewal { lost, engines, exchanges, routes, directory: loaded.directory }).await;
-        for pbx in &config.pbxs {
-            if let (Some(watcher), Some(place)) =
-                (watchers.remove(&pbx.name), self.place(&pbx.name))
-            {
-                self.sources.start(place, pbx, watcher);
+        for (name, settings) in sources {
+            if let (Some(watcher), Some(place)) = (watchers.remove(&name), self.place(&name)) {
+                self.sources.start(place, &name, settings, watcher);
             }
         }
         let in_force = |(name, _): &&Watched| config.pbxs.iter().any(|pbx| pbx.name == *name);

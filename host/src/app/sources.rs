@@ -6,12 +6,10 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::settings;
 use crate::clock::Clock;
-use crate::config::PbxConfig;
 use crate::metrics::Metrics;
 use crate::pipeline::Input;
-use crate::source::callcontrol::Watcher;
+use crate::source::callcontrol::{Settings, Watcher};
 use crate::source::notice::Notice;
 
 /// What is being watched.
@@ -25,7 +23,7 @@ pub(super) struct Sources {
 
 /// One watcher.
 struct Source {
-    settings: PbxConfig,
+    settings: Settings,
     stop: watch::Sender<bool>,
     /// The watcher, and what says of each notice whose it is.
     tasks: JoinSet<()>,
@@ -39,43 +37,47 @@ impl Sources {
 
     /// Makes ready to watch this PBX. Fails if its TLS settings cannot be used.
     pub(super) fn prepare(
-        pbx: &PbxConfig,
+        name: &str,
+        settings: Settings,
         clock: &Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Watcher> {
-        Watcher::new(settings::watcher(pbx), clock.clone(), metrics.clone())
-            .with_context(|| format!("while preparing to watch the PBX {}", pbx.name))
+        Watcher::new(settings, clock.clone(), metrics.clone())
+            .with_context(|| format!("while preparing to watch the PBX {name}"))
     }
 
-    /// Watches `pbx`, whose notices are for the exchange at this place.
-    pub(super) fn start(&mut self, place: usize, pbx: &PbxConfig, watcher: Watcher) {
+    /// Watches the PBX called `name` with a watcher of these settings. Its notices are for the
+    /// exchange at this place.
+    pub(super) fn start(&mut self, place: usize, name: &str, settings: Settings, watcher: Watcher) {
         let (stop, stopped) = watch::channel(false);
         let (own, of_one) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
         tasks.spawn(watcher.run(own, stopped));
         tasks.spawn(label(place, of_one, self.inputs.clone()));
-        self.running.insert(pbx.name.clone(), Source { settings: pbx.clone(), stop, tasks });
+        self.running.insert(name.to_owned(), Source { settings, stop, tasks });
     }
 
-    /// Watches all PBXs, in their order.
-    pub(super) fn start_all(&mut self, pbxs: &[PbxConfig]) -> anyhow::Result<()> {
-        for (place, pbx) in pbxs.iter().enumerate() {
-            let watcher = Self::prepare(pbx, &self.clock, &self.metrics)?;
-            self.start(place, pbx, watcher);
+    /// Watches all these PBXs, which are exchanges in this order.
+    pub(super) fn start_all(&mut self, pbxs: Vec<(String, Settings)>) -> anyhow::Result<()> {
+        for (place, (name, settings)) in pbxs.into_iter().enumerate() {
+            let watcher = Self::prepare(&name, settings.clone(), &self.clock, &self.metrics)?;
+            self.start(place, &name, settings, watcher);
         }
         Ok(())
     }
 
     /// Whether this PBX is watched with just these settings.
-    pub(super) fn watch(&self, pbx: &PbxConfig) -> bool {
-        self.running.get(&pbx.name).is_some_and(|source| source.settings == *pbx)
+    pub(super) fn watch(&self, name: &str, settings: &Settings) -> bool {
+        self.running.get(name).is_some_and(|source| source.settings == *settings)
     }
 
-    /// Stops to watch all PBXs but those that are in `pbxs` with the settings they have. All that
-    /// they told is in the channel then. Gives their names.
-    pub(super) async fn stop_all_but(&mut self, pbxs: &[PbxConfig]) -> Vec<String> {
-        let stays = |_: &String, source: &mut Source| !pbxs.contains(&source.settings);
-        let mut stopped: BTreeMap<_, _> = self.running.extract_if(.., stays).collect();
+    /// Stops to watch all PBXs but those that are to be watched as they are. All that they told is
+    /// in the channel then. Gives their names.
+    pub(super) async fn stop_all_but(&mut self, pbxs: &[(String, Settings)]) -> Vec<String> {
+        let goes = |name: &String, source: &mut Source| {
+            !pbxs.iter().any(|(stays, settings)| stays == name && *settings == source.settings)
+        };
+        let mut stopped: BTreeMap<_, _> = self.running.extract_if(.., goes).collect();
         for source in stopped.values() {
             source.stop.send_replace(true);
         }

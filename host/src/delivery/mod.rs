@@ -182,7 +182,9 @@ impl Running {
 
     async fn stop(mut self) {
         let current = self.current.values().map(|current| &current.stop);
-        current.chain(&self.finishing).for_each(|stop| drop(stop.send_replace(Stop::Soon)));
+        for stop in current.chain(&self.finishing) {
+            stop.send_replace(Stop::Soon);
+        }
         while let Some(ended) = self.tasks.join_next().await {
             report(ended);
         }
