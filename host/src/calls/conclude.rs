@@ -21,7 +21,7 @@
 //! not visible (observed: 211 s). It goes on with the next link.
 
 use super::call::{Call, Context, Quiet};
-use super::leg::{Leg, Role};
+use super::leg::{Facts, Leg, Role};
 use super::link::{Level, Link, MAX_RANG, Talk, is_level};
 use super::time::At;
 use crate::event::{Direction, Party, PartyKind, TransferType};
@@ -38,6 +38,8 @@ impl Call {
         }
         self.watch_level(cx.at);
         self.turn_outward(cx);
+        self.turn_inward(cx);
+        self.turn_elsewhere(cx);
         self.move_on(cx);
         self.dial();
         self.ring(cx);
@@ -85,6 +87,73 @@ impl Call {
         }
     }
 
+    /// A call to somebody outside is answered inside, and nobody outside is left: it had been
+    /// forwarded, and was taken by somebody else meanwhile. The link ends and an internal one
+    /// begins.
+    fn turn_inward(&mut self, cx: &mut Context<'_>) {
+        let outgoing = self.direction == Some(Direction::Outgoing) && self.link.talk.is_none();
+        let mut legs = self.legs.iter().map(|(_, leg)| &leg.facts);
+        if !outgoing || legs.clone().any(|facts| facts.external.is_some()) {
+            return;
+        }
+        let Some(answers) = legs.find(|facts| facts.is_answered() && !facts.originates) else {
+            return;
+        };
+        let caller = answers.peer.clone();
+        self.give_up(TransferType::NotDef, cx);
+        self.direction = Some(Direction::Internal);
+        self.caller_id = caller;
+        self.trunk_seen = false;
+    }
+
+    /// The call has another outside party than before: two of them were joined and one has left,
+    /// or the one that was called did not answer and the PBX has tried another number.
+    fn turn_elsewhere(&mut self, cx: &mut Context<'_>) {
+        let Some((direction, number)) = self.other_outside() else { return };
+        let dialing = self.direction == Some(Direction::Outgoing) && self.link.talk.is_none();
+        if self.link.open && !(dialing && direction == Direction::Outgoing) {
+            self.give_up(TransferType::Accomp, cx);
+        }
+        self.direction = Some(direction);
+        self.caller_id = number;
+    }
+
+    /// Ends the link because its outside party is gone, and begins the next with those who stay.
+    fn give_up(&mut self, transfer: TransferType, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.link.open) {
+            self.tell_end(false, None, cx.at, cx);
+        }
+        self.hand_over(None, transfer, cx);
+    }
+
+    /// Who is outside, if that is certainly somebody else than whom the call was with: a leg inside
+    /// says so and the trunk's legs do too. Of whom is being called, the caller's leg tells enough.
+    /// A text alone may be the same number, written another way.
+    fn other_outside(&self) -> Option<(Direction, String)> {
+        if !self.is_external() {
+            return None;
+        }
+        let legs = || self.legs.iter().map(|(_, leg)| &leg.facts);
+        let of_trunk = |facts: &&Facts| facts.role == Role::Trunk;
+        let on_trunk = |number: &str| legs().filter(of_trunk).any(|facts| facts.shows(number));
+        let is_there = if legs().any(|facts| of_trunk(&facts)) {
+            on_trunk(&self.caller_id)
+        } else {
+            legs().any(|facts| facts.shows(&self.caller_id))
+        };
+        if is_there {
+            return None;
+        }
+        let talks = self.link.talk.as_ref().and_then(|talk| self.facts(&talk.leg));
+        let dials = self.direction == Some(Direction::Outgoing) && self.link.talk.is_none();
+        let facts = legs().find(|facts| {
+            let told = |number: &String| on_trunk(number) || (dials && facts.originates);
+            let asked = talks.is_none_or(|talks| talks == *facts);
+            asked && !of_trunk(facts) && facts.external.as_ref().is_some_and(told)
+        })?;
+        Some((facts.direction, facts.external.clone()?))
+    }
+
     /// The talking party's leg is gone and somebody else has the call, or is offered it: the
     /// link ends and the next begins.
     fn move_on(&mut self, cx: &mut Context<'_>) {
@@ -101,8 +170,14 @@ impl Call {
     }
 
     /// Who came after the talk began, or took part in it: best somebody else, who is connected
-    /// already, a person.
+    /// already, a person. A referral by whoever talks announces an heir, unless it is the one by
+    /// which the call came to them.
     fn heir(&self, talk: &Talk) -> Option<&Leg> {
+        let came_by = self.link.transferred_by.as_ref().map(|party| &party.number);
+        let sent = |leg: &Leg| {
+            let by = leg.referred_by.as_ref();
+            by == Some(&talk.user.number) && by != came_by
+        };
         let rank = |leg: &Leg| match (&leg.facts.role, leg.facts.is_answered()) {
             (_, true) => 0,
             (Role::User, false) => 1,
@@ -112,7 +187,7 @@ impl Call {
             .iter()
             .map(|(_, leg)| leg)
             .filter(|leg| leg.facts.is_answered() || leg.facts.is_offered())
-            .filter(|leg| leg.born > talk.born || leg.joined || leg.referred_by.is_some())
+            .filter(|leg| leg.born > talk.born || leg.joined || sent(leg))
             .min_by_key(|leg| (leg.facts.party == talk.user, rank(leg), leg.born))
     }
 
@@ -124,9 +199,11 @@ impl Call {
         }
         let talk = self.link.talk.take();
         // What was there before the talk began and has not rung, will not ring now.
-        let since = talk.as_ref().map_or(0, |talk| talk.born);
-        for (_, leg) in self.legs.iter_mut().filter(|(_, leg)| leg.born < since && !leg.joined) {
-            leg.announced = true;
+        if let Some(talk) = &talk {
+            let sent = |leg: &Leg| leg.referred_by.as_ref() == Some(&talk.user.number);
+            let past = |leg: &&mut Leg| leg.born < talk.born && !leg.joined && !sent(leg);
+            let legs = self.legs.iter_mut().map(|(_, leg)| leg);
+            legs.filter(past).for_each(|leg| leg.announced = true);
         }
         let next = self.link.number.saturating_add(1);
         self.link = Link::new(next, at, transfer, talk.map(|talk| talk.user));
@@ -172,8 +249,10 @@ impl Call {
     /// Marks the next leg whose ringing is to be told, and says whose it is, and whether it is
     /// the first of the party's phones.
     fn next_offer(&mut self) -> Option<(Party, bool)> {
-        let is_new = |leg: &Leg| leg.facts.is_offered() && !leg.announced;
-        let (_, leg) = self.legs.iter_mut().find(|(_, leg)| is_new(leg))?;
+        let place = self.legs.iter().position(|(_, leg)| {
+            leg.facts.is_offered() && !leg.announced && !self.is_being_sent(leg)
+        });
+        let (_, leg) = self.legs.get_mut(place?)?;
         let (born, facts) = (leg.born, leg.facts.clone());
         leg.announced = true;
         if self.link.transfer == TransferType::NotDef {
@@ -198,6 +277,12 @@ impl Call {
         let rings = |leg: &Leg| leg.announced && leg.facts.is_offered() && leg.born != born;
         let twin = self.legs.iter().any(|(_, leg)| rings(leg) && leg.facts.party == facts.party);
         Some((facts.party, !twin))
+    }
+
+    /// Whoever transfers the call to this leg is still connected: it rings for the next link.
+    fn is_being_sent(&self, leg: &Leg) -> bool {
+        let sends = |facts: &Facts| leg.referred_by.as_ref() == Some(&facts.party.number);
+        self.legs.iter().any(|(_, leg)| leg.facts.is_answered() && sends(&leg.facts))
     }
 
     /// Notes how the call came to the owner of a leg, where the leg tells.
@@ -245,12 +330,20 @@ impl Call {
     }
 
     /// The far side of an outgoing call has not answered, as its trunk's leg tells where that is
-    /// visible (inferred). A phone that was connected already does not tell.
+    /// visible (inferred). A phone that was connected already does not tell, and neither does the
+    /// leg of somebody else outside.
     fn far_side_rings(&self) -> bool {
-        let is_up = |leg: &Leg| leg.facts.role == Role::Trunk && leg.facts.is_up();
-        self.direction == Some(Direction::Outgoing)
-            && self.trunk_seen
-            && !self.legs.iter().any(|(_, leg)| is_up(leg))
+        let trunks = || {
+            self.legs.iter().map(|(_, leg)| &leg.facts).filter(|facts| facts.role == Role::Trunk)
+        };
+        let called = |facts: &&Facts| facts.shows(&self.caller_id);
+        let is_up = |facts: &Facts| facts.is_up();
+        let up = if trunks().any(|facts| called(&facts)) {
+            trunks().filter(called).any(is_up)
+        } else {
+            trunks().any(is_up)
+        };
+        self.direction == Some(Direction::Outgoing) && self.trunk_seen && !up
     }
 
     /// Whether it is another leg of whoever just handed the call over.

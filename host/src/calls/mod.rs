@@ -25,7 +25,7 @@ use jiff::tz::TimeZone;
 
 use self::call::{Call, Context};
 use self::known::KnownDns;
-use self::leg::Facts;
+use self::leg::{Facts, Origin};
 use self::time::{At, Timeline};
 use self::title::Titles;
 use crate::event::{CallEvent, PartyKind};
@@ -172,20 +172,24 @@ impl Engine {
     fn observe(&mut self, leg: &Participant, pass: &mut Pass) {
         let (number, facts) = self.read(leg);
         let own = self.legs.get(&leg.key).copied();
-        let (number, moved) = match own {
+        let mut origin = Origin::New;
+        let number = match own {
             Some(own) if own != number && self.is_taken_along(own, number) => {
                 self.absorb(own, number, pass);
-                (own, false)
+                own
             }
-            Some(own) if own != number => (number, true),
-            _ => (self.rejoin(number, &facts, pass), false),
+            Some(own) if own != number => {
+                origin = self.calls.get(&own).map_or(Origin::New, |call| call.origin(&leg.key));
+                number
+            }
+            _ => self.rejoin(number, &facts, pass),
         };
         let number = self.begin_unless_known(number, leg.call_id, &facts, pass);
         if self.legs.get(&leg.key).is_some_and(|own| *own != number) {
             self.forget(&leg.key, pass);
         }
         let Some(call) = self.calls.get_mut(&number) else { return };
-        if call.observe(&leg.key, facts, moved, pass.at) {
+        if call.observe(&leg.key, facts, origin, pass.at) {
             self.legs.insert(leg.key.clone(), number);
             pass.touched.insert(number);
         }

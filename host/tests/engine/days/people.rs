@@ -87,10 +87,12 @@ fn something_happens(
         let outside = |id: i64| exchange.participant(id).is_some_and(|leg| leg.dn == TRUNK);
         outside(call.anchor) && call.talking.is_some_and(outside)
     });
+    let x = |name: &str| std::env::var_os(name).is_some();
+    let (only_outside, xg, xd) = (only_outside && !x("XB"), !x("XG"), !x("XD"));
     match dice.below(24) {
         14 if only_outside => Ok(()),
-        17 | 18 if has_guests(call) => Ok(()),
-        8 | 12 if dials_out => Ok(()),
+        17 | 18 if xg && has_guests(call) => Ok(()),
+        8 | 12 if xd && dials_out => Ok(()),
         0..6 => exchange.answer(call, ringing),
         6 => exchange.reject(call, ringing),
         7 => exchange.take_own_call(call, ringing),
@@ -121,7 +123,7 @@ fn something_happens(
                 takes_part(call) && takes_part(second)
             });
             match both {
-                Some(_) if has_guests(call) || has_guests(second) => Ok(()),
+                Some(_) if xg && (has_guests(call) || has_guests(second)) => Ok(()),
                 Some(by) => exchange.join(call, second, by).map(drop),
                 None => Ok(()),
             }
