@@ -25,6 +25,7 @@ use super::leg::{Facts, Leg, Role};
 use super::link::{Level, Link, MAX_RANG, Talk, is_level};
 use super::time::At;
 use crate::event::{Direction, Party, PartyKind, TransferType};
+use crate::source::notice::LegKey;
 
 impl Call {
     /// Tells what the legs show and was not told yet.
@@ -87,19 +88,23 @@ impl Call {
         }
     }
 
-    /// A call to somebody outside is answered inside, and nobody outside is left: it had been
-    /// forwarded, and was taken by somebody else meanwhile. The link ends and an internal one
-    /// begins.
+    /// A call to somebody outside rings or is answered inside, and nobody outside is left: it was
+    /// forwarded, or had been and was taken by somebody else meanwhile. The link ends and an
+    /// internal one begins.
     fn turn_inward(&mut self, cx: &mut Context<'_>) {
+        let legs = || self.legs.iter().map(|(_, leg)| &leg.facts);
+        let with_outside = |facts: &Facts| {
+            facts.role == Role::Trunk || (!self.trunk_seen && facts.external.is_some())
+        };
         let outgoing = self.direction == Some(Direction::Outgoing) && self.link.talk.is_none();
-        let mut legs = self.legs.iter().map(|(_, leg)| &leg.facts);
-        if !outgoing || legs.clone().any(|facts| facts.external.is_some()) {
+        if !outgoing || legs().any(with_outside) {
             return;
         }
-        let Some(answers) = legs.find(|facts| facts.is_answered() && !facts.originates) else {
-            return;
+        let inside = |facts: &&Facts| {
+            let has_it = facts.is_answered() || facts.is_offered();
+            has_it && !facts.originates && facts.external.is_none()
         };
-        let caller = answers.peer.clone();
+        let Some(caller) = legs().find(inside).map(|facts| facts.peer.clone()) else { return };
         self.give_up(TransferType::NotDef, cx);
         self.direction = Some(Direction::Internal);
         self.caller_id = caller;
@@ -151,7 +156,9 @@ impl Call {
             let asked = talks.is_none_or(|talks| talks == *facts);
             asked && !of_trunk(facts) && facts.external.as_ref().is_some_and(told)
         })?;
-        Some((facts.direction, facts.external.clone()?))
+        let number = facts.external.clone()?;
+        let on_trunk = legs().find(|facts| of_trunk(facts) && facts.shows(&number));
+        Some((on_trunk.unwrap_or(facts).direction, number))
     }
 
     /// The talking party's leg is gone and somebody else has the call, or is offered it: the
@@ -161,7 +168,14 @@ impl Call {
         if self.facts(&talk.leg).is_some() {
             return;
         }
-        let Some(heir) = self.heir(talk) else { return };
+        let Some((key, heir)) = self.heir(talk) else { return };
+        if heir.facts.party == talk.user && heir.facts.is_answered() {
+            // The same person goes on at another phone, or had two legs in the call.
+            let key = key.clone();
+            self.link.talk.iter_mut().for_each(|talk| talk.leg.clone_from(&key));
+            self.quiet = None;
+            return;
+        }
         let transfer = if heir.joined { TransferType::Accomp } else { TransferType::Blind };
         let heir = heir.facts.party.clone();
         self.hand_over(Some(heir), transfer, cx);
@@ -169,26 +183,33 @@ impl Call {
         self.answer(cx);
     }
 
-    /// Who came after the talk began, or took part in it: best somebody else, who is connected
-    /// already, a person. A referral by whoever talks announces an heir, unless it is the one by
-    /// which the call came to them.
-    fn heir(&self, talk: &Talk) -> Option<&Leg> {
+    /// Who came after the talk began, or took part in it: best the same person at another phone,
+    /// then somebody else, who is connected already, a person. A referral by whoever talks
+    /// announces an heir, unless it is the one by which the call came to them.
+    fn heir(&self, talk: &Talk) -> Option<&(LegKey, Leg)> {
         let came_by = self.link.transferred_by.as_ref().map(|party| &party.number);
         let sent = |leg: &Leg| {
             let by = leg.referred_by.as_ref();
             by == Some(&talk.user.number) && by != came_by
         };
-        let rank = |leg: &Leg| match (&leg.facts.role, leg.facts.is_answered()) {
-            (_, true) => 0,
-            (Role::User, false) => 1,
-            _ => 2,
+        let takes_part = |leg: &Leg| {
+            let since = leg.connected.filter(|_| leg.facts.is_answered() && !leg.facts.originates);
+            since.is_some_and(|since| since >= talk.since)
+        };
+        let rank = |leg: &Leg| match (leg.facts.party == talk.user, leg.facts.is_answered()) {
+            (true, true) => 0,
+            (false, true) => 1,
+            (false, false) if leg.facts.role == Role::User => 2,
+            (false, false) => 3,
+            (true, false) => 4,
         };
         self.legs
             .iter()
-            .map(|(_, leg)| leg)
-            .filter(|leg| leg.facts.is_answered() || leg.facts.is_offered())
-            .filter(|leg| leg.born > talk.born || leg.joined || sent(leg))
-            .min_by_key(|leg| (leg.facts.party == talk.user, rank(leg), leg.born))
+            .filter(|(_, leg)| leg.facts.is_answered() || leg.facts.is_offered())
+            .filter(|(_, leg)| {
+                leg.born > talk.born || leg.joined || sent(leg) || takes_part(leg)
+            })
+            .min_by_key(|(_, leg)| (rank(leg), leg.born))
     }
 
     /// Ends the link because the call moved on, and begins the next.
