@@ -140,25 +140,30 @@ impl Call {
         }
         let legs = || self.legs.iter().map(|(_, leg)| &leg.facts);
         let of_trunk = |facts: &&Facts| facts.role == Role::Trunk;
-        let on_trunk = |number: &str| legs().filter(of_trunk).any(|facts| facts.shows(number));
+        let on_trunk = |number: &str| legs().filter(of_trunk).find(|facts| facts.shows(number));
+        let dials = self.direction == Some(Direction::Outgoing) && self.link.talk.is_none();
         let is_there = if legs().any(|facts| of_trunk(&facts)) {
-            on_trunk(&self.caller_id)
+            on_trunk(&self.caller_id).is_some()
         } else {
             legs().any(|facts| facts.shows(&self.caller_id))
         };
-        if is_there {
+        // Who is called still rings, but somebody inside is connected to somebody else outside.
+        let only_rings = is_there && self.far_side_rings();
+        if is_there && !only_rings {
             return None;
         }
         let talks = self.link.talk.as_ref().and_then(|talk| self.facts(&talk.leg));
-        let dials = self.direction == Some(Direction::Outgoing) && self.link.talk.is_none();
         let facts = legs().find(|facts| {
-            let told = |number: &String| on_trunk(number) || (dials && facts.originates);
+            let told = |number: &String| match on_trunk(number) {
+                Some(trunk) if only_rings => trunk.is_up() && facts.is_answered(),
+                Some(_) => true,
+                None => dials && !only_rings && facts.originates,
+            };
             let asked = talks.is_none_or(|talks| talks == *facts);
             asked && !of_trunk(facts) && facts.external.as_ref().is_some_and(told)
         })?;
         let number = facts.external.clone()?;
-        let on_trunk = legs().find(|facts| of_trunk(facts) && facts.shows(&number));
-        Some((on_trunk.unwrap_or(facts).direction, number))
+        Some((on_trunk(&number).unwrap_or(facts).direction, number))
     }
 
     /// The talking party's leg is gone and somebody else has the call, or is offered it: the

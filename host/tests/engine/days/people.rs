@@ -76,12 +76,7 @@ fn something_happens(
     let to = somewhere(dice);
     let ringing = somebody(exchange, dice, call, Status::Ringing);
     let talking = somebody(exchange, dice, call, Status::Connected);
-    // With a guest in it, who of three talks with whom afterwards is anybody's guess.
-    let has_guests = |call| exchange.call(call).is_some_and(|call| !call.joined.is_empty());
-    let x = |name: &str| std::env::var_os(name).is_some();
-    let xg = !x("XG");
     match dice.below(24) {
-        17 | 18 if xg && has_guests(call) => Ok(()),
         0..6 => exchange.answer(call, ringing),
         6 => exchange.reject(call, ringing),
         7 => exchange.take_own_call(call, ringing),
@@ -112,7 +107,6 @@ fn something_happens(
                 takes_part(call) && takes_part(second)
             });
             match both {
-                Some(_) if xg && (has_guests(call) || has_guests(second)) => Ok(()),
                 Some(by) => exchange.join(call, second, by).map(drop),
                 None => Ok(()),
             }
