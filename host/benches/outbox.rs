@@ -6,7 +6,7 @@ use std::path::Path;
 
 use callhook::clock::Clock;
 use callhook::metrics::Metrics;
-use callhook::outbox::{Commit, NewRequest, Outbox, SqliteOutbox, StoredEvent};
+use callhook::outbox::{Class, Commit, NewRequest, Outbox, SqliteOutbox, StoredEvent};
 use callhook::request::Request;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -36,6 +36,9 @@ fn commit(first: u64, count: u64) -> Commit {
             index: 0,
             lane: chain,
             sequence: 1,
+            generation: 0,
+            expires_in: None,
+            class: Class::Core,
             request,
         });
     }

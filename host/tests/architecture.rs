@@ -26,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("plugins", &["event", "request"]),
     ("routes", &["config", "event", "plugins", "request"]),
     ("outbox", &["clock", "event", "metrics", "request"]),
-    ("delivery", &["clock", "metrics", "outbox", "tls"]),
+    ("delivery", &["clock", "config", "metrics", "outbox", "tls"]),
     ("console", &["metrics"]),
     ("pipeline", &["calls", "clock", "event", "metrics", "outbox", "plugins", "routes", "source"]),
     (

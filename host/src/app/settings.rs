@@ -112,9 +112,7 @@ pub(super) fn watcher(pbx: &PbxConfig) -> callcontrol::Settings {
 pub(super) fn delivery(endpoint: &EndpointConfig) -> EndpointSettings {
     EndpointSettings {
         name: endpoint.name.clone(),
-        timeout: endpoint.timeout,
-        schedule: endpoint.schedule.clone(),
-        ca_file: endpoint.ca_file.clone(),
-        insecure: endpoint.insecure,
+        url: endpoint.url.clone(),
+        delivery: endpoint.delivery.clone(),
     }
 }

@@ -4,6 +4,7 @@
 //! line. [`Config`] holds what it means; it is made only if the whole file is without fault, and
 //! whatever is found wrong on the way is collected, so that one reading shows all of it.
 
+mod delivery;
 mod error;
 mod expand;
 mod filter;
@@ -27,6 +28,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::delivery::{
+    BreakerConfig, ClientCertificate, Credentials, DeliveryConfig, OAuth2, Order,
+};
 pub use self::error::{ConfigError, Fault, Place, Warning};
 pub use self::filter::{Filter, Pattern};
 pub use self::keys::{SECTIONS, SectionKeys};

@@ -1,10 +1,10 @@
 //! `[webhook]`: an endpoint, which events go there and through which plugins.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
+use super::delivery::DeliveryConfig;
 use super::error::Fault;
 use super::filter::{Filter, Pattern};
 use super::plugin::{self, PLAIN_GET};
@@ -27,14 +27,8 @@ pub struct EndpointConfig {
     pub internal: bool,
     /// Which calls to send.
     pub filter: Filter,
-    /// For one whole exchange: connecting, headers and body.
-    pub timeout: Duration,
-    /// The waits before the second attempt, the third and so on; then the request is dead.
-    pub schedule: Vec<Duration>,
-    /// PEM file with certificates to trust in addition to the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Accept any certificate.
-    pub insecure: bool,
+    /// How it is delivered to.
+    pub delivery: DeliveryConfig,
 }
 
 /// The kinds of event that this version can send.
@@ -76,7 +70,6 @@ impl EndpointConfig {
 
 /// Reads the section of the endpoint called `name`.
 pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig> {
-    const SECOND: Duration = Duration::from_secs(1);
     let url = reader.required("url", "the address that events are sent to", value::address);
     let plugins = reader.or("plugins", vec![PLAIN_GET.to_owned()], chain);
     let events = reader.or("events", SERVED.map(|(_, kind)| kind).to_vec(), events);
@@ -88,17 +81,12 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig
         queue: reader.or("queue", Vec::new(), patterns),
         direction: reader.or("direction", Vec::new(), directions),
     };
-    let timeout = value::duration(SECOND / 10, SECOND * 300);
-    let timeout = reader.or("timeout", SECOND * 15, timeout);
-    let schedule = value::durations(SECOND / 1000, SECOND * 7 * 86_400);
-    let schedule = reader.or("schedule", usual_schedule(), schedule);
-    let ca_file = reader.optional("ca_file", value::file);
-    let insecure = reader.or("insecure", false, value::flag);
+    let delivery = delivery(reader);
 
     if url.as_ref().is_some_and(value::travels_in_the_open) {
         reader.warn("url", "http: who calls whom can be read on its way; use https");
     }
-    if insecure {
+    if delivery.insecure {
         reader.warn("insecure", "any certificate is accepted, so anybody can pose as the receiver");
     }
     if filter.direction.contains(&Direction::Internal) && !internal {
@@ -111,18 +99,22 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig
         events,
         internal,
         filter,
-        timeout,
-        schedule,
-        ca_file,
-        insecure,
+        delivery,
     })
 }
 
-/// Thirteen attempts within about three days.
-fn usual_schedule() -> Vec<Duration> {
-    [1, 5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400]
-        .map(Duration::from_secs)
-        .to_vec()
+fn delivery(reader: &mut Reader<'_>) -> DeliveryConfig {
+    const SECOND: Duration = Duration::from_secs(1);
+    let usual = DeliveryConfig::default();
+    let timeout = value::duration(SECOND / 10, SECOND * 300);
+    let schedule = value::durations(SECOND / 1000, SECOND * 7 * 86_400);
+    DeliveryConfig {
+        timeout: reader.or("timeout", usual.timeout, timeout),
+        schedule: reader.or("schedule", usual.schedule, schedule),
+        ca_file: reader.optional("ca_file", value::file),
+        insecure: reader.or("insecure", false, value::flag),
+        ..DeliveryConfig::default()
+    }
 }
 
 fn chain(value: &Value<'_>) -> Result<Vec<String>, Fault> {

@@ -1,20 +1,26 @@
-//! What can be set for an endpoint.
+//! What delivery to one endpoint is told.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::ops::Deref;
 
-/// How to deliver to one endpoint.
+use url::Url;
+
+use crate::config::DeliveryConfig;
+
+/// Where to deliver, and how.
 #[derive(Clone, Debug)]
 pub struct EndpointSettings {
     /// The name that requests in the outbox carry.
     pub name: String,
-    /// For a whole exchange: connecting, sending, and reading the reply.
-    pub timeout: Duration,
-    /// How long to wait after each failed attempt, give or take a fifth. When it is used up, the
-    /// request is dead.
-    pub schedule: Vec<Duration>,
-    /// Certificates in PEM format to trust in addition to the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Trust whoever answers.
-    pub insecure: bool,
+    /// The endpoint's own address; its host is where the operator said.
+    pub url: Url,
+    /// How to deliver there.
+    pub delivery: DeliveryConfig,
+}
+
+impl Deref for EndpointSettings {
+    type Target = DeliveryConfig;
+
+    fn deref(&self) -> &DeliveryConfig {
+        &self.delivery
+    }
 }

@@ -11,11 +11,13 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
+use url::Url;
 
 use self::receiver::{Answer, Receiver, Seen};
 use super::exchange::Client;
 use super::*;
-use crate::outbox::{Claimed, Commit, NewRequest, SqliteOutbox, request_id};
+use crate::config::DeliveryConfig;
+use crate::outbox::{Claimed, Class, Commit, NewRequest, SqliteOutbox, request_id};
 use crate::request::Request;
 
 const SOON: Duration = Duration::from_millis(5);
@@ -91,11 +93,16 @@ async fn until(condition: impl Fn() -> bool) {
 fn endpoint(name: &str) -> EndpointSettings {
     EndpointSettings {
         name: name.to_owned(),
-        timeout: Duration::from_secs(15),
-        schedule: vec![SOON; 4],
-        ca_file: None,
-        insecure: false,
+        url: Url::parse("http://127.0.0.1/").unwrap(),
+        delivery: DeliveryConfig { schedule: vec![SOON; 4], ..DeliveryConfig::default() },
     }
+}
+
+/// The endpoint `crm`, with something set differently.
+fn like(change: impl FnOnce(&mut DeliveryConfig)) -> EndpointSettings {
+    let mut endpoint = endpoint("crm");
+    change(&mut endpoint.delivery);
+    endpoint
 }
 
 fn to(url: &str, event: &str, lane: &str) -> NewRequest {
@@ -105,6 +112,9 @@ fn to(url: &str, event: &str, lane: &str) -> NewRequest {
         index: 0,
         lane: lane.to_owned(),
         sequence: 3,
+        generation: 0,
+        expires_in: None,
+        class: Class::Core,
         request: Request { method: "POST".to_owned(), ..Request::draft(url) },
     }
 }
@@ -142,7 +152,7 @@ async fn what_a_receiver_missed_while_it_was_down_arrives_in_order() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
     let address = receiver.stop().await;
     let mut rig = Rig::new();
-    rig.start(vec![EndpointSettings { schedule: vec![SOON; 100_000], ..endpoint("crm") }]);
+    rig.start(vec![like(|d| d.schedule = vec![SOON; 100_000])]);
     let url = format!("http://{address}/");
     rig.append((0..5).map(|number| to(&url, &format!("e{number}"), "a")).collect()).await;
     until(|| rig.query::<i64>("SELECT max(attempts) FROM requests") > 2).await;
@@ -163,7 +173,7 @@ async fn a_failing_request_holds_up_its_own_lane_only() {
     })
     .await;
     let mut rig = Rig::new();
-    rig.start(vec![EndpointSettings { schedule: vec![SOON, SOON], ..endpoint("crm") }]);
+    rig.start(vec![like(|d| d.schedule = vec![SOON, SOON])]);
     let url = receiver.url("/");
     let new = [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a"), ("b2", "b")];
     rig.append(new.map(|(event, lane)| to(&url, event, lane)).to_vec()).await;
@@ -223,7 +233,7 @@ async fn a_reply_that_never_ends_is_cut_off_by_the_deadline() {
     .await;
     let mut rig = Rig::new();
     let timeout = Duration::from_millis(100);
-    rig.start(vec![EndpointSettings { timeout, ..endpoint("crm") }]);
+    rig.start(vec![like(|d| d.timeout = timeout)]);
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
     rig.wait_for(1, "delivered").await;
     let said: String = rig.query("SELECT error FROM attempts WHERE number = 1");
@@ -259,7 +269,7 @@ async fn a_receiver_of_an_unknown_ca_gets_nothing_until_the_ca_is_trusted() {
     let mut ca_file = tempfile::NamedTempFile::new().unwrap();
     ca_file.write_all(certificate.as_bytes()).unwrap();
     let mut rig = Rig::new();
-    rig.start(vec![EndpointSettings { schedule: vec![SOON; 100_000], ..endpoint("crm") }]);
+    rig.start(vec![like(|d| d.schedule = vec![SOON; 100_000])]);
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
     until(|| rig.query::<i64>("SELECT attempts FROM requests") > 1).await;
     let said: String = rig.query("SELECT error FROM attempts LIMIT 1");
@@ -268,7 +278,7 @@ async fn a_receiver_of_an_unknown_ca_gets_nothing_until_the_ca_is_trusted() {
     assert_eq!(receiver.seen().len(), 0);
     rig.stop().await;
 
-    let trusting = EndpointSettings { ca_file: Some(ca_file.path().to_owned()), ..endpoint("crm") };
+    let trusting = like(|d| d.ca_file = Some(ca_file.path().to_owned()));
     let outbox = rig.outbox.take().unwrap();
     drop(outbox);
     rig.open();
@@ -360,11 +370,14 @@ async fn a_request_that_is_no_http_is_dead_at_once() {
 
 fn claimed(url: &str) -> Claimed {
     Claimed {
-        id: request_id("e1", "crm", 0),
+        id: request_id("e1", "crm", 0, 0),
         event_id: "e1".to_owned(),
         lane: "a".to_owned(),
         sequence: 1,
         attempts: 0,
+        failing_for: None,
+        expired: false,
+        lease: 0,
         request: Request::draft(url),
     }
 }

@@ -13,7 +13,7 @@ use super::settings::EndpointSettings;
 use super::verdict::{Verdict, jitter, judge};
 use crate::clock::{Clock, Moment};
 use crate::metrics::Metrics;
-use crate::outbox::{Attempt, Claimed, Outbox, Receipt};
+use crate::outbox::{Attempt, Claimed, Outbox, Receipt, Settlement};
 
 /// So many exchanges at once: the pool of connections has no limit of its own.
 const EXCHANGES: usize = 32;
@@ -164,18 +164,21 @@ impl Worker {
             judge(reply.as_ref(), failure.as_ref(), number, schedule, ended.wall, jitter());
         self.report(&claimed, reply.as_ref(), failure.as_ref(), &verdict);
         let attempt = record(began, ended, reply, failure);
-        if let Err(error) = self.settle(&claimed.id, verdict, attempt).await {
+        if let Err(error) = self.settle(&claimed, verdict, attempt).await {
             let (endpoint, request) = (&self.settings.name, &claimed.id);
             tracing::warn!(endpoint, request, %error, "A request may be sent a second time.");
         }
     }
 
-    fn settle(&self, id: &str, verdict: Verdict, attempt: Attempt) -> Receipt {
-        match verdict {
-            Verdict::Delivered => self.outbox.complete(id, attempt),
-            Verdict::Retry(wait) => self.outbox.reschedule(id, wait, attempt),
-            Verdict::Dead(reason) => self.outbox.bury(id, &reason, attempt),
-        }
+    fn settle(&self, claimed: &Claimed, verdict: Verdict, attempt: Attempt) -> Receipt {
+        let settlement = match verdict {
+            Verdict::Delivered => Settlement::Delivered(attempt),
+            Verdict::Retry(wait) => {
+                Settlement::Later { attempt, wait, charged: true, aside: false }
+            }
+            Verdict::Dead(reason) => Settlement::Dead { attempt, reason },
+        };
+        self.outbox.settle(claimed, settlement)
     }
 
     /// Logs and counts an attempt. The URL stays out of it: it holds phone numbers.

@@ -54,8 +54,25 @@ pub struct NewRequest {
     pub lane: String,
     /// The place of the event in its chain of calls.
     pub sequence: u32,
+    /// 0 for what the event became at first; counts up each time it is replayed.
+    pub generation: u32,
+    /// How long it is worth sending, from now; for ever without.
+    pub expires_in: Option<Duration>,
+    /// What it gives way to when the disk is full.
+    pub class: Class,
     /// What to send; its `delay_ms` puts off the first attempt.
     pub request: Request,
+}
+
+/// What gives way first when the disk is full, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Kinds of event that somebody had to opt in to.
+    Extra,
+    /// Ringing: worth something only while it rings.
+    Popup,
+    /// Start, end and what follows from them: never gives way.
+    Core,
 }
 
 /// An event of which a plugin could not make requests for an endpoint: a dead letter without a
@@ -94,10 +111,45 @@ pub struct Claimed {
     pub lane: String,
     /// The place of the event in its chain of calls.
     pub sequence: u32,
-    /// How often it was tried so far.
+    /// How often it was tried so far, as far as that is charged to it.
     pub attempts: u32,
+    /// How long ago the first attempt failed, if one did.
+    pub failing_for: Option<Duration>,
+    /// It was worth sending only up to now.
+    pub expired: bool,
+    /// Tells this claim from earlier and later ones of the same request.
+    pub lease: i64,
     /// What to send.
     pub request: Request,
+}
+
+/// What became of a claimed request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// The attempt succeeded.
+    Delivered(Attempt),
+    /// The attempt failed, and the request is due again after a while.
+    Later {
+        /// The attempt.
+        attempt: Attempt,
+        /// When it is due again, from now.
+        wait: Duration,
+        /// It counts among the attempts of the request.
+        charged: bool,
+        /// The request leaves its turn to the next of the lane and waits aside.
+        aside: bool,
+    },
+    /// There will be no other attempt, for this reason.
+    Dead {
+        /// The last attempt.
+        attempt: Attempt,
+        /// Why.
+        reason: String,
+    },
+    /// It is no longer worth sending.
+    Expired,
+    /// It was not tried; it is due again after this time.
+    GivenBack(Duration),
 }
 
 /// One attempt to send a request, for the record.
@@ -135,16 +187,18 @@ impl StoredEvent {
 impl NewRequest {
     /// The request's id, which follows from what it was made of.
     pub fn id(&self) -> String {
-        request_id(&self.event_id, &self.endpoint, self.index)
+        request_id(&self.event_id, &self.endpoint, self.index, self.generation)
     }
 }
 
 /// The id of the request number `index` (from 0) that the event became for the endpoint, e.g.
-/// `pbx-210701165649_698-3:crm:0`. Fit for the header `webhook-id`, whatever the names contain.
-pub fn request_id(event_id: &str, endpoint: &str, index: u32) -> String {
+/// `pbx-210701165649_698-3:crm:0`; what a replay made of it ends in the replay's `generation`,
+/// e.g. `:1`. Fit for the header `webhook-id`, whatever the names contain.
+pub fn request_id(event_id: &str, endpoint: &str, index: u32, generation: u32) -> String {
     let event = utf8_percent_encode(event_id, ID_ESCAPES);
     let endpoint = utf8_percent_encode(endpoint, ID_ESCAPES);
-    format!("{event}:{endpoint}:{index}")
+    let first = format!("{event}:{endpoint}:{index}");
+    if generation == 0 { first } else { format!("{first}:{generation}") }
 }
 
 #[cfg(test)]
@@ -153,8 +207,9 @@ mod tests {
 
     #[test]
     fn a_request_id_is_readable_unique_and_fit_for_a_header() {
-        assert_eq!(request_id("pbx-2107_698-3", "crm", 0), "pbx-2107_698-3:crm:0");
-        assert_eq!(request_id("a.b", "č:0", 1), "a%2Eb:%C4%8D%3A0:1");
-        assert_ne!(request_id("a", "b:1", 0), request_id("a:b", "1", 0));
+        assert_eq!(request_id("pbx-2107_698-3", "crm", 0, 0), "pbx-2107_698-3:crm:0");
+        assert_eq!(request_id("pbx-2107_698-3", "crm", 0, 2), "pbx-2107_698-3:crm:0:2");
+        assert_eq!(request_id("a.b", "č:0", 1, 0), "a%2Eb:%C4%8D%3A0:1");
+        assert_ne!(request_id("a", "b:1", 0, 0), request_id("a:b", "1", 0, 0));
     }
 }

@@ -25,8 +25,8 @@ fn what_is_not_set_has_its_default() {
     assert_eq!(endpoint.name, "webhook");
     assert_eq!(endpoint.plugins, ["plain-get"]);
     assert_eq!(endpoint.events, [ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End]);
-    assert_eq!((endpoint.timeout, endpoint.internal), (Duration::from_secs(15), false));
-    assert_eq!(endpoint.schedule.len(), 12, "thirteen attempts");
+    assert_eq!((endpoint.delivery.timeout, endpoint.internal), (Duration::from_secs(15), false));
+    assert_eq!(endpoint.delivery.schedule.len(), 12, "thirteen attempts");
     let plugin = config.plugin("plain-get").unwrap();
     assert_eq!((&plugin.source, plugin.settings.len()), (&PluginSource::Embedded, 0));
     assert_eq!((plugin.deadline, plugin.memory), (Duration::from_millis(250), 64 << 20));
@@ -73,7 +73,7 @@ fn comments_begin_at_the_start_of_a_line_or_behind_a_blank() {
          user = 106\t# fifth\n[did] ; sixth\n1 = a;b#c\n2 = d #e\n"
     );
     let config = sound(&text);
-    assert_eq!(config.endpoints[0].timeout, Duration::from_secs(5));
+    assert_eq!(config.endpoints[0].delivery.timeout, Duration::from_secs(5));
     assert_eq!(config.endpoints[0].filter.user.len(), 1);
     let names: Vec<&str> = config.dids.values().map(String::as_str).collect();
     assert_eq!(names, ["a;b#c", "d"]);
@@ -151,7 +151,7 @@ fn paths_start_at_the_folder_of_the_ini() {
     let config = parse_at("conf/callhook.ini", &around, &text);
     assert_eq!(config.storage, PathBuf::from("conf/data/a.db"));
     assert_eq!(config.directory, Some("conf/users.csv".into()));
-    assert_eq!(config.endpoints[0].ca_file, Some("/ca.pem".into()));
+    assert_eq!(config.endpoints[0].delivery.ca_file, Some("/ca.pem".into()));
 }
 
 #[test]
@@ -188,10 +188,10 @@ fn all_spellings_of_yes_and_no_are_understood() {
 fn durations_and_sizes_have_units() {
     for (typed, meant) in [("500ms", 500), ("5s", 5_000), ("2m", 120_000), ("1m 30s", 90_000)] {
         let config = sound(&format!("{ENDING_IN_WEBHOOK}timeout = {typed}\n"));
-        assert_eq!(config.endpoints[0].timeout, Duration::from_millis(meant), "{typed}");
+        assert_eq!(config.endpoints[0].delivery.timeout, Duration::from_millis(meant), "{typed}");
     }
     let config = sound(&format!("{ENDING_IN_WEBHOOK}schedule = 1h, 5d\n"));
-    assert_eq!(config.endpoints[0].schedule, [3_600, 432_000].map(Duration::from_secs));
+    assert_eq!(config.endpoints[0].delivery.schedule, [3_600, 432_000].map(Duration::from_secs));
     for (typed, meant) in [("1024KiB", 1 << 20), ("64MiB", 64 << 20), ("2MB", 2_000_000)] {
         let config = sound(&format!("{ENDING_IN_WEBHOOK}[plugin.plain-get]\nmemory = {typed}\n"));
         assert_eq!(config.plugins[0].memory, meant, "{typed}");

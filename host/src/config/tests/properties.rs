@@ -11,8 +11,8 @@ use proptest::sample::{select, subsequence};
 
 use super::Fake;
 use crate::config::{
-    Config, EndpointConfig, Filter, LogConfig, LogFormat, LogLevel, Pattern, PbxConfig, PbxSource,
-    PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
+    Config, DeliveryConfig, EndpointConfig, Filter, LogConfig, LogFormat, LogLevel, Pattern,
+    PbxConfig, PbxSource, PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
 };
 use crate::event::{Direction, PartyKind};
 
@@ -128,10 +128,13 @@ fn endpoint() -> impl Strategy<Value = EndpointConfig> {
             events,
             internal: yes,
             filter,
-            timeout,
-            schedule,
-            ca_file: yes.then(|| "ca.pem".into()),
-            insecure: !yes,
+            delivery: DeliveryConfig {
+                timeout,
+                schedule,
+                ca_file: yes.then(|| "ca.pem".into()),
+                insecure: !yes,
+                ..DeliveryConfig::default()
+            },
         })
 }
 
@@ -235,7 +238,7 @@ fn files(config: &Config) -> Vec<PathBuf> {
         PluginSource::Embedded => None,
     });
     let pbx_cas = config.pbxs.iter().filter_map(|pbx| pbx.ca_file.clone());
-    let hook_cas = config.endpoints.iter().filter_map(|endpoint| endpoint.ca_file.clone());
+    let hook_cas = config.endpoints.iter().filter_map(|endpoint| endpoint.delivery.ca_file.clone());
     components.chain(pbx_cas).chain(hook_cas).chain(config.directory.clone()).collect()
 }
 
@@ -323,10 +326,10 @@ fn write_endpoint(endpoint: &EndpointConfig, ini: &mut Ini) {
     ini.list("user", endpoint.filter.user.iter().map(ToString::to_string));
     ini.list("queue", endpoint.filter.queue.iter().map(ToString::to_string));
     ini.list("direction", endpoint.filter.direction.iter().map(lower));
-    ini.set("timeout", time(endpoint.timeout));
-    ini.list("schedule", endpoint.schedule.iter().copied().map(time));
-    ini.list("ca_file", endpoint.ca_file.iter().map(|path| path.display().to_string()));
-    ini.set("insecure", u8::from(endpoint.insecure));
+    ini.set("timeout", time(endpoint.delivery.timeout));
+    ini.list("schedule", endpoint.delivery.schedule.iter().copied().map(time));
+    ini.list("ca_file", endpoint.delivery.ca_file.iter().map(|path| path.display().to_string()));
+    ini.set("insecure", u8::from(endpoint.delivery.insecure));
 }
 
 fn write_plugin(plugin: &PluginConfig, ini: &mut Ini) {

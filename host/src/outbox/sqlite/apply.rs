@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::queue::{Operation, Settlement, Work};
-use crate::outbox::{Attempt, Commit, FailedTransform, NewRequest, StoredEvent};
+use super::queue::{Operation, Work};
+use crate::outbox::{Attempt, Class, Commit, FailedTransform, NewRequest, Settlement, StoredEvent};
 
 /// So many attempts at a request are kept with their replies: the last ones.
 const ATTEMPTS_KEPT: i64 = 5;
@@ -35,9 +35,10 @@ pub(super) fn apply(
 ) -> rusqlite::Result<()> {
     match &operation.work {
         Work::Append(commit) => append(connection, commit, operation.at, effects),
-        Work::Settle { id, settlement, attempt } => {
-            settle(connection, id, settlement, attempt, operation.at, effects)
+        Work::Settle { id, settlement } => {
+            settle(connection, id, settlement, operation.at, effects)
         }
+        Work::Keep { name, value } => keep(connection, name, value.as_deref()),
         Work::Prune(age) => prune(connection, *age, operation.at),
     }
 }
@@ -101,17 +102,25 @@ fn store_event(connection: &Connection, event: &StoredEvent, now: i64) -> rusqli
 
 /// `false` if the request was there already.
 fn store_request(connection: &Connection, new: &NewRequest, now: i64) -> rusqlite::Result<bool> {
-    let NewRequest { event_id, endpoint, index: _, lane, sequence, request } = new;
+    let NewRequest { event_id, endpoint, index: _, lane, sequence, generation, .. } = new;
+    let request = &new.request;
+    let expires = new.expires_in.map(|wait| now.saturating_add(millis(wait)));
+    let class = match new.class {
+        Class::Extra => 0,
+        Class::Popup => 1,
+        Class::Core => 2,
+    };
     let headers = serde_json::to_string(&request.headers)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let due = now.saturating_add(i64::from(request.delay_ms));
     let inserted = connection
         .prepare_cached(
             "INSERT INTO requests (id, event_id, endpoint, lane, sequence, created, due, due_set,
-                method, url, headers, body, tag, plugin_state, state)
+                method, url, headers, body, tag, plugin_state, generation, expires, class, state)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?8, ?9, ?10, ?11, ?12, ?13,
+                ?14, ?15, ?16,
                 CASE WHEN EXISTS (SELECT 1 FROM requests WHERE endpoint = ?3 AND lane = ?4
-                    AND state IN ('waiting', 'behind')) THEN 'behind' ELSE 'waiting' END)
+                    AND state IN ('waiting', 'behind') AND aside = 0) THEN 'behind' ELSE 'waiting' END)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -128,6 +137,9 @@ fn store_request(connection: &Connection, new: &NewRequest, now: i64) -> rusqlit
             request.body,
             request.tag,
             request.state,
+            generation,
+            expires,
+            class,
         ])?;
     Ok(inserted == 1)
 }
@@ -159,21 +171,32 @@ fn settle(
     connection: &Connection,
     id: &str,
     settlement: &Settlement,
-    attempt: &Attempt,
     now: i64,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
     effects.settled.push(id.to_owned());
-    let place = match settlement {
-        Settlement::Delivered => finish(connection, id, "delivered", None, now)?,
-        Settlement::Dead(reason) => finish(connection, id, "dead", Some(reason), now)?,
-        Settlement::Later(wait) => put_off(connection, id, *wait, now)?,
+    let (place, attempt) = match settlement {
+        Settlement::Delivered(attempt) => {
+            (finish(connection, id, "delivered", None, 1, now)?, Some(attempt))
+        }
+        Settlement::Dead { attempt, reason } => {
+            (finish(connection, id, "dead", Some(reason), 1, now)?, Some(attempt))
+        }
+        Settlement::Expired => (finish(connection, id, "expired", None, 0, now)?, None),
+        Settlement::Later { attempt, wait, charged, aside } => {
+            let failing = Failing { charged: *charged, aside: *aside };
+            (put_off(connection, id, *wait, Some(failing), now)?, Some(attempt))
+        }
+        Settlement::GivenBack(wait) => (put_off(connection, id, *wait, None, now)?, None),
     };
     // Otherwise somebody else has settled it meanwhile.
     let Some(place) = place else { return Ok(()) };
-    store_attempt(connection, &place, attempt)?;
-    if !matches!(settlement, Settlement::Later(_)) {
-        effects.pending -= 1;
+    if let Some(attempt) = attempt {
+        store_attempt(connection, &place, attempt)?;
+    }
+    let finished = !matches!(settlement, Settlement::Later { .. } | Settlement::GivenBack(_));
+    effects.pending -= i64::from(finished);
+    if finished || matches!(settlement, Settlement::Later { aside: true, .. }) {
         give_turn(connection, &place)?;
     }
     effects.changed.insert(place.endpoint);
@@ -185,31 +208,65 @@ fn finish(
     id: &str,
     state: &str,
     reason: Option<&str>,
+    charge: u32,
     now: i64,
 ) -> rusqlite::Result<Option<Place>> {
     connection
         .prepare_cached(
-            "UPDATE requests SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + 1
+            "UPDATE requests
+             SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + ?5
              WHERE id = ?1 AND state = 'waiting' RETURNING seq, endpoint, lane, attempts",
         )?
-        .query_row(params![id, state, reason, now], place)
+        .query_row(params![id, state, reason, now, charge], place)
         .optional()
+}
+
+/// How an attempt failed.
+#[derive(Clone, Copy)]
+struct Failing {
+    charged: bool,
+    aside: bool,
 }
 
 fn put_off(
     connection: &Connection,
     id: &str,
     wait: Duration,
+    failing: Option<Failing>,
     now: i64,
 ) -> rusqlite::Result<Option<Place>> {
-    let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    let charge = failing.is_some_and(|failing| failing.charged);
+    let aside = failing.is_some_and(|failing| failing.aside);
     connection
         .prepare_cached(
-            "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + 1
+            "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + ?4,
+                aside = max(aside, ?5), failing = coalesce(failing, ?6)
              WHERE id = ?1 AND state = 'waiting' RETURNING seq, endpoint, lane, attempts",
         )?
-        .query_row(params![id, now.saturating_add(wait), now], place)
+        .query_row(
+            params![id, now.saturating_add(millis(wait)), now, charge, aside, failing.map(|_| now)],
+            place,
+        )
         .optional()
+}
+
+fn keep(connection: &Connection, name: &str, value: Option<&str>) -> rusqlite::Result<()> {
+    match value {
+        Some(value) => connection
+            .prepare_cached(
+                "INSERT INTO kept (name, value) VALUES (?1, ?2)
+                 ON CONFLICT DO UPDATE SET value = excluded.value",
+            )?
+            .execute(params![name, value])?,
+        None => {
+            connection.prepare_cached("DELETE FROM kept WHERE name = ?1")?.execute(params![name])?
+        }
+    };
+    Ok(())
+}
+
+fn millis(wait: Duration) -> i64 {
+    i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
@@ -250,6 +307,7 @@ fn give_turn(connection: &Connection, place: &Place) -> rusqlite::Result<()> {
             "UPDATE requests SET state = 'waiting' WHERE seq = (
                 SELECT seq FROM requests
                 WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')
+                    AND aside = 0
                 ORDER BY seq LIMIT 1)",
         )?
         .execute(params![place.endpoint, place.lane])?;

@@ -29,10 +29,10 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
-use self::queue::{Operation, Queue, Settlement, Work};
+use self::queue::{Operation, Queue, Work};
 use self::reader::Reader;
 use self::timeline::Timeline;
-use super::{Attempt, Claims, Commit, Outbox, Receipt};
+use super::{Claimed, Claims, Commit, Outbox, Receipt, Settlement};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -106,10 +106,9 @@ impl SqliteOutbox {
         Ok(Self { shared, writer: Some(writer), last: Mutex::default(), _lock: lock })
     }
 
-    fn settle(&self, id: &str, settlement: Settlement, attempt: Attempt) -> Receipt {
+    /// Queues what needs no limit of its own, because not much of it can wait.
+    fn push(&self, work: Work) -> Receipt {
         let (done, receipt) = Receipt::new();
-        let work = Work::Settle { id: id.to_owned(), settlement, attempt };
-        // Not more of these can wait than were claimed, so they need no limit of their own.
         self.shared.queue.push(Operation { work, at: self.shared.timeline.now(), done });
         receipt
     }
@@ -143,23 +142,12 @@ impl Outbox for SqliteOutbox {
         })
     }
 
-    fn complete(&self, id: &str, attempt: Attempt) -> Receipt {
-        self.settle(id, Settlement::Delivered, attempt)
-    }
-
-    fn reschedule(&self, id: &str, wait: Duration, attempt: Attempt) -> Receipt {
-        self.settle(id, Settlement::Later(wait), attempt)
-    }
-
-    fn bury(&self, id: &str, reason: &str, attempt: Attempt) -> Receipt {
-        self.settle(id, Settlement::Dead(reason.to_owned()), attempt)
+    fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt {
+        self.push(Work::Settle { id: claimed.id.clone(), settlement })
     }
 
     fn prune(&self, age: Duration) -> Receipt {
-        let (done, receipt) = Receipt::new();
-        let work = Work::Prune(age);
-        self.shared.queue.push(Operation { work, at: self.shared.timeline.now(), done });
-        receipt
+        self.push(Work::Prune(age))
     }
 
     fn changed(&self, endpoint: &str) -> Arc<Notify> {
@@ -168,6 +156,16 @@ impl Outbox for SqliteOutbox {
 
     fn is_writable(&self) -> bool {
         self.shared.writable.load(Ordering::Relaxed)
+    }
+
+    fn keep(&self, name: &str, value: Option<&str>) -> Receipt {
+        self.push(Work::Keep { name: name.to_owned(), value: value.map(str::to_owned) })
+    }
+
+    fn kept(&self, name: &str) -> anyhow::Result<Option<String>> {
+        hold(&self.shared.reader)
+            .kept(name)
+            .with_context(|| format!("while reading {name} from the outbox"))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::hold;
-use crate::outbox::{Attempt, Commit};
+use crate::outbox::{Commit, Settlement};
 
 /// So many operations wait at most before appending blocks.
 const ROOM: usize = 1_024;
@@ -36,18 +36,11 @@ pub(super) enum Work {
         /// The request.
         id: String,
         settlement: Settlement,
-        attempt: Attempt,
     },
+    /// Keep a value under a name, or forget it.
+    Keep { name: String, value: Option<String> },
     /// Remove a chunk of what was finished longer ago than this.
     Prune(Duration),
-}
-
-/// What became of a claimed request.
-#[derive(Debug)]
-pub(super) enum Settlement {
-    Delivered,
-    Later(Duration),
-    Dead(String),
 }
 
 /// A first-in first-out queue between any number of callers and the one writer.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Context;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::outbox::{Claimed, Claims};
 use crate::request::Request;
@@ -33,6 +33,14 @@ impl Reader {
             .collect()
     }
 
+    /// See [`Outbox::kept`](crate::outbox::Outbox::kept).
+    pub(super) fn kept(&self, name: &str) -> rusqlite::Result<Option<String>> {
+        self.connection
+            .prepare_cached("SELECT value FROM kept WHERE name = ?1")?
+            .query_row(params![name], |row| row.get(0))
+            .optional()
+    }
+
     /// See [`Outbox::claim`](crate::outbox::Outbox::claim).
     pub(super) fn claim(&mut self, endpoint: &str, now: i64, max: usize) -> anyhow::Result<Claims> {
         let requests = self.due(endpoint, now, max)?;
@@ -51,7 +59,7 @@ impl Reader {
     fn due(&self, endpoint: &str, now: i64, max: usize) -> anyhow::Result<Vec<Claimed>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, event_id, lane, sequence, attempts, method, url, headers, body, tag,
-                plugin_state
+                plugin_state, expires, failing
              FROM requests WHERE state = 'waiting' AND endpoint = ?1 AND due <= ?2
              ORDER BY due, seq",
         )?;
@@ -63,7 +71,7 @@ impl Reader {
             let id: String = row.get(0)?;
             if !self.claimed.contains(&id) {
                 let context = format!("while reading the request {id}");
-                requests.push(claimed(id, row).context(context)?);
+                requests.push(claimed(id, now, row).context(context)?);
             }
         }
         Ok(requests)
@@ -77,14 +85,21 @@ impl Reader {
     }
 }
 
-fn claimed(id: String, row: &Row<'_>) -> anyhow::Result<Claimed> {
+fn claimed(id: String, now: i64, row: &Row<'_>) -> anyhow::Result<Claimed> {
     let headers: String = row.get(7)?;
+    let expires: Option<i64> = row.get(11)?;
+    let failing: Option<i64> = row.get(12)?;
+    let since = |then: i64| Duration::from_millis(u64::try_from(now - then).unwrap_or(0));
     Ok(Claimed {
         id,
         event_id: row.get(1)?,
         lane: row.get(2)?,
         sequence: row.get(3)?,
         attempts: row.get(4)?,
+        failing_for: failing.map(since),
+        expired: expires.is_some_and(|expires| expires <= now),
+        // One process, one claim at a time.
+        lease: 0,
         request: Request {
             method: row.get(5)?,
             url: row.get(6)?,

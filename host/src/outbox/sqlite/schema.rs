@@ -13,7 +13,7 @@ const APPLICATION: i64 = 0x6361_6c6c;
 
 /// What leads from each version to the next; the first from an empty file. Never change one that
 /// was released.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 const VERSION_1: &str = "
 -- The engine's state by call.
@@ -89,6 +89,21 @@ CREATE TABLE failed_transforms (
     created INTEGER NOT NULL,
     PRIMARY KEY (event_id, endpoint)
 ) STRICT;
+";
+
+const VERSION_2: &str = "
+ALTER TABLE requests ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+-- When it is no longer worth sending, if ever.
+ALTER TABLE requests ADD COLUMN expires INTEGER;
+-- What gives way first when the disk is full: 0 extras, 1 pop-ups, 2 never.
+ALTER TABLE requests ADD COLUMN class INTEGER NOT NULL DEFAULT 2;
+-- When its first attempt failed.
+ALTER TABLE requests ADD COLUMN failing INTEGER;
+-- It left its turn to the next of its lane. States 'expired' and, beside 'dead', a reason.
+ALTER TABLE requests ADD COLUMN aside INTEGER NOT NULL DEFAULT 0;
+
+-- What parts of the service keep for later starts.
+CREATE TABLE kept (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT;
 ";
 
 /// Brings the file up to the version that this service writes.

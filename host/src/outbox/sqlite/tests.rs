@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::outbox::{FailedTransform, NewRequest, StoredEvent, request_id};
+use crate::outbox::{Attempt, Class, FailedTransform, NewRequest, StoredEvent, request_id};
 use crate::request::Request;
 
 const CRM: &str = "crm";
@@ -74,8 +74,22 @@ impl Bench {
         self.runtime.block_on(self.outbox().claim(endpoint, max)).unwrap()
     }
 
+    fn settle(&self, id: &str, settlement: Settlement) {
+        let claimed = Claimed { id: id.to_owned(), ..some_claim() };
+        self.outbox().settle(&claimed, settlement).wait().unwrap();
+    }
+
+    fn put_off(&self, id: &str, wait: Duration) {
+        let (charged, aside) = (true, false);
+        self.settle(id, Settlement::Later { attempt: attempt(), wait, charged, aside });
+    }
+
+    fn bury(&self, id: &str, reason: &str) {
+        self.settle(id, Settlement::Dead { attempt: attempt(), reason: reason.to_owned() });
+    }
+
     fn complete(&self, id: &str) {
-        self.outbox().complete(id, attempt()).wait().unwrap();
+        self.settle(id, Settlement::Delivered(attempt()));
     }
 
     fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
@@ -95,6 +109,20 @@ fn attempt() -> Attempt {
     }
 }
 
+fn some_claim() -> Claimed {
+    Claimed {
+        id: String::new(),
+        event_id: String::new(),
+        lane: String::new(),
+        sequence: 1,
+        attempts: 0,
+        failing_for: None,
+        expired: false,
+        lease: 0,
+        request: Request::draft("https://crm.example/"),
+    }
+}
+
 fn request(event: &str, endpoint: &str, lane: &str) -> NewRequest {
     NewRequest {
         event_id: event.to_owned(),
@@ -102,6 +130,9 @@ fn request(event: &str, endpoint: &str, lane: &str) -> NewRequest {
         index: 0,
         lane: lane.to_owned(),
         sequence: 1,
+        generation: 0,
+        expires_in: None,
+        class: Class::Core,
         request: Request::draft("http://crm.example/"),
     }
 }
@@ -125,7 +156,7 @@ fn stored(event: &str) -> StoredEvent {
 }
 
 fn id(event: &str) -> String {
-    request_id(event, CRM, 0)
+    request_id(event, CRM, 0, 0)
 }
 
 #[test]
@@ -224,13 +255,13 @@ fn a_lane_has_one_turn_at_a_time_and_other_lanes_pass() {
     }
     assert_eq!(bench.claim(CRM, 9), [id("a1"), id("b1")]);
     assert_eq!(bench.claim(CRM, 9), [""; 0], "claimed ones are not handed out twice");
-    bench.outbox().reschedule(&id("a1"), LONG, attempt()).wait().unwrap();
+    bench.put_off(&id("a1"), LONG);
     let claims = bench.claims(CRM, 9);
     assert!(claims.requests.is_empty(), "the lane waits with its head");
     assert!(claims.next_in.is_some_and(|wait| wait <= LONG && wait > LONG / 2));
-    bench.outbox().reschedule(&id("a1"), Duration::ZERO, attempt()).wait().unwrap();
+    bench.put_off(&id("a1"), Duration::ZERO);
     assert_eq!(bench.claim(CRM, 9), [id("a1")]);
-    bench.outbox().bury(&id("a1"), "never again", attempt()).wait().unwrap();
+    bench.bury(&id("a1"), "never again");
     assert_eq!(bench.claim(CRM, 9), [id("a2")]);
     bench.complete(&id("a2"));
     assert_eq!(bench.claim(CRM, 9), [id("a3")]);
@@ -269,7 +300,7 @@ fn the_last_five_attempts_are_kept() {
     bench.append(one("e1", "a"));
     for _ in 0..7 {
         assert_eq!(bench.claim(CRM, 1), [id("e1")]);
-        bench.outbox().reschedule(&id("e1"), Duration::ZERO, attempt()).wait().unwrap();
+        bench.put_off(&id("e1"), Duration::ZERO);
     }
     let kept = bench.query::<String>("SELECT group_concat(number) FROM attempts");
     assert_eq!(kept, "3,4,5,6,7");
@@ -361,7 +392,7 @@ fn a_clock_set_back_between_runs_stalls_nothing() {
     bench.append(one("e1", "a"));
     bench.append(one("e2", "b"));
     assert_eq!(bench.claim(CRM, 1), [id("e1")]);
-    bench.outbox().reschedule(&id("e1"), LONG, attempt()).wait().unwrap();
+    bench.put_off(&id("e1"), LONG);
     bench.reopen_at(Clock::with_stopped_wall("1970-01-01T00:00:10Z".parse().unwrap()));
     let claims = bench.claims(CRM, 9);
     assert_eq!(claims.requests.len(), 1, "what was due still is");
@@ -554,13 +585,13 @@ fn take(bench: &mut Bench, model: &mut Model, step: &Step) {
             if let Some(id) = model.settle(which) {
                 model.lane_of(&id)[0].1 = due;
                 let wait = if due { Duration::ZERO } else { LONG };
-                bench.outbox().reschedule(&id, wait, attempt()).wait().unwrap();
+                bench.put_off(&id, wait);
             }
         }
         Step::Bury(which) => {
             if let Some(id) = model.settle(which) {
                 model.lane_of(&id).pop_front();
-                bench.outbox().bury(&id, "reason", attempt()).wait().unwrap();
+                bench.bury(&id, "reason");
             }
         }
         Step::Reopen => {
