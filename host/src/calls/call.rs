@@ -185,6 +185,11 @@ impl Call {
             self.learn(&facts);
         } else if self.facts(key).is_none() && self.is_reached_by(&facts) {
             self.reopen(at);
+            if let Some(number) = facts.external.as_ref().filter(|_| !facts.shows(&self.caller_id))
+            {
+                self.caller_id.clone_from(number);
+                self.direction = Some(facts.direction);
+            }
             self.learn(&facts);
         }
         let connected = facts.is_up().then_some(at);

@@ -159,7 +159,10 @@ impl Call {
                 Some(_) => true,
                 None => dials && !only_rings && facts.originates,
             };
-            let asked = talks.is_none_or(|talks| talks == *facts);
+            let knows = |talks: &Facts| talks.external.as_deref().is_some_and(|it| on_trunk(it).is_some());
+            let asked = talks.is_none_or(|talks| {
+                talks == *facts || (facts.is_answered() && !knows(talks))
+            });
             asked && !of_trunk(facts) && facts.external.as_ref().is_some_and(told)
         })?;
         let number = facts.external.clone()?;
@@ -198,9 +201,12 @@ impl Call {
             by == Some(&talk.user.number) && by != came_by
         };
         let takes_part = |leg: &Leg| {
-            let since = leg.connected.filter(|_| leg.facts.is_answered() && !leg.facts.originates);
-            since.is_some_and(|since| since >= talk.since)
+            let later = || leg.connected.is_some_and(|since| since >= talk.since);
+            let talks = leg.facts.external.is_some() || (!leg.facts.originates && later());
+            leg.facts.is_answered() && talks
         };
+        // A queue that has told of itself has had its turn, though its leg may stay.
+        let idle = |leg: &Leg| leg.facts.role == Role::System && leg.announced;
         let rank = |leg: &Leg| match (leg.facts.party == talk.user, leg.facts.is_answered()) {
             (true, true) => 0,
             (false, true) => 1,
@@ -210,7 +216,7 @@ impl Call {
         };
         self.legs
             .iter()
-            .filter(|(_, leg)| leg.facts.is_answered() || leg.facts.is_offered())
+            .filter(|(_, leg)| leg.facts.is_answered() || (leg.facts.is_offered() && !idle(leg)))
             .filter(|(_, leg)| {
                 leg.born > talk.born || leg.joined || sent(leg) || takes_part(leg)
             })

@@ -18,6 +18,7 @@ mod tell;
 mod time;
 pub mod title;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
@@ -116,16 +117,21 @@ impl Engine {
         }
     }
 
-    /// Takes over the calls that an earlier engine kept. A blob that cannot be read is an error
-    /// and leaves the others in place.
+    /// Takes over the calls that an earlier engine kept. A blob that cannot be read, or is another
+    /// call's, is an error and leaves the others in place.
     pub fn restore(&mut self, key: &str, state: &[u8]) -> anyhow::Result<()> {
         use anyhow::Context as _;
         let mut call: Call = serde_json::from_slice(state)
             .with_context(|| format!("reading the kept state of call {key}"))?;
-        for (leg, _) in &call.legs {
-            self.legs.insert(leg.clone(), call.number);
-        }
-        self.aliases.extend(call.aliases.iter().map(|alias| (*alias, call.number)));
+        anyhow::ensure!(call.number.to_string() == key, "the kept state of call {key} is another's");
+        self.remove(call.number);
+        // A leg is in one call only, and once.
+        let number = call.number;
+        call.legs.retain(|(leg, _)| match self.legs.entry(leg.clone()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => *free.insert(number) == number,
+        });
+        self.aliases.extend(call.aliases.iter().map(|alias| (*alias, number)));
         call.due = due(&call, self.settings.settle);
         self.timers.extend(call.due.map(|due| (due, call.number)));
         self.calls.insert(call.number, call);
@@ -303,6 +309,12 @@ impl Engine {
             self.timers.pop_first();
             let Some(call) = self.calls.get_mut(&number) else { continue };
             call.due = None;
+            if call.over.is_some() && !call.legs.is_empty() {
+                // Those inside talk on among themselves; their legs are not a new call.
+                call.over = Some(at);
+                self.keep(number, step);
+                continue;
+            }
             if call.over.is_some() {
                 self.remove(number);
                 step.state.push((number.to_string(), None));

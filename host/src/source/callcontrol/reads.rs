@@ -98,6 +98,8 @@ struct Leg {
     waiting: Option<Ticket>,
     /// Its place in line whose read is under way.
     reading: Option<Ticket>,
+    /// The place in line of its last removal: a read before that needs not tell that it is gone.
+    removed: Option<Ticket>,
     /// Its places in line, whatever they wait for.
     in_line: usize,
 }
@@ -131,16 +133,17 @@ impl Reads {
             // Newer than whatever is under way.
             self.drop_waiting(&key);
             self.drop_reading(&key);
-            self.join(key, at, Step::Done(Found::Is(state)));
+            let _ = self.join(key, at, Step::Done(Found::Is(state)));
         } else if self.legs.get(&key).is_none_or(|leg| leg.waiting.is_none()) {
-            self.join(key, at, Step::Waiting);
+            let _ = self.join(key, at, Step::Waiting);
         }
     }
 
     /// A frame said that the participant is gone. It may have overtaken a read.
     pub(super) fn remove(&mut self, key: LegKey, at: Moment) {
         self.drop_waiting(&key);
-        self.join(key, at, Step::Done(Found::Gone));
+        let ticket = self.join(key.clone(), at, Step::Done(Found::Gone));
+        self.legs.entry(key).or_default().removed = Some(ticket);
     }
 
     /// Whether nobody seems to take what is told.
@@ -181,9 +184,15 @@ impl Reads {
         else {
             return;
         };
+        let key = place.key.clone();
+        let removed = self.legs.get(&key).and_then(|leg| leg.removed);
+        if !matches!(found, Found::Is(_)) && removed.is_some_and(|removed| removed > ticket) {
+            self.drop_reading(&key);
+            return;
+        }
         place.step = Step::Done(found);
         self.done += 1;
-        if let Some(leg) = self.legs.get_mut(&place.key) {
+        if let Some(leg) = self.legs.get_mut(&key) {
             leg.reading = None;
         }
     }
@@ -237,7 +246,7 @@ impl Place {
 }
 
 impl Reads {
-    fn join(&mut self, key: LegKey, at: Moment, step: Step) {
+    fn join(&mut self, key: LegKey, at: Moment, step: Step) -> Ticket {
         self.last += 1;
         let ticket = Ticket(self.last);
         let leg = self.legs.entry(key.clone()).or_default();
@@ -247,6 +256,7 @@ impl Reads {
             Step::Done(_) => self.done += 1,
         }
         self.line.push_back(Place { ticket, key, at, step });
+        ticket
     }
 
     /// Takes the place of this participant that waits for its read out of the line.

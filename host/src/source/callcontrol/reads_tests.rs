@@ -166,9 +166,13 @@ fn a_removal_that_overtook_a_read_is_told_alone_if_nothing_was_found() {
         let mut reads = open(&[(1, 1)]);
         reads.upsert(key(1), at(10), None);
         let ticket = start(&mut reads);
+        reads.upsert(key(2), at(11), None);
+        let other = start(&mut reads);
         reads.remove(key(1), at(12));
         reads.finish(ticket, found);
-        assert_eq!(told(&mut reads, 20), ["1-"]);
+        assert_eq!(told(&mut reads, 20), [""; 0], "not earlier than the removal itself");
+        reads.finish(other, is(2, 1));
+        assert_eq!(told(&mut reads, 20), ["2=1", "1-"]);
     }
 }
 

@@ -106,7 +106,9 @@ impl Record {
                 let unsure = |talk: &&Talk| talk.pair().is_none() && talk.may_be(number, user);
                 let new = match self.talks.iter().find(unsure) {
                     Some(talk) => !talk.is_among(&self.told),
-                    None => began.first() == Some(user),
+                    None if began.first() == Some(user) => true,
+                    // Which of two calls with somebody outside goes on is the exchange's affair.
+                    None => !self.told.contains_key(number) && is_with_outside(number, desk),
                 };
                 if !new {
                     return Err(format!("a start, but those who answered are {began:?}"));
