@@ -159,10 +159,10 @@ impl Call {
                 Some(_) => true,
                 None => dials && !only_rings && facts.originates,
             };
-            let knows = |talks: &Facts| talks.external.as_deref().is_some_and(|it| on_trunk(it).is_some());
-            let asked = talks.is_none_or(|talks| {
-                talks == *facts || (facts.is_answered() && !knows(talks))
-            });
+            let knows =
+                |talks: &Facts| talks.external.as_deref().is_some_and(|it| on_trunk(it).is_some());
+            let asked =
+                talks.is_none_or(|talks| talks == *facts || (facts.is_answered() && !knows(talks)));
             asked && !of_trunk(facts) && facts.external.as_ref().is_some_and(told)
         })?;
         let number = facts.external.clone()?;
@@ -217,9 +217,7 @@ impl Call {
         self.legs
             .iter()
             .filter(|(_, leg)| leg.facts.is_answered() || (leg.facts.is_offered() && !idle(leg)))
-            .filter(|(_, leg)| {
-                leg.born > talk.born || leg.joined || sent(leg) || takes_part(leg)
-            })
+            .filter(|(_, leg)| leg.born > talk.born || leg.joined || sent(leg) || takes_part(leg))
             .min_by_key(|(_, leg)| (rank(leg), leg.born))
     }
 

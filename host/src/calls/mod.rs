@@ -123,7 +123,10 @@ impl Engine {
         use anyhow::Context as _;
         let mut call: Call = serde_json::from_slice(state)
             .with_context(|| format!("reading the kept state of call {key}"))?;
-        anyhow::ensure!(call.number.to_string() == key, "the kept state of call {key} is another's");
+        anyhow::ensure!(
+            call.number.to_string() == key,
+            "the kept state of call {key} is another's"
+        );
         self.remove(call.number);
         // A leg is in one call only, and once.
         let number = call.number;

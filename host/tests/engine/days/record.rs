@@ -147,15 +147,23 @@ fn is_with_outside(number: &str, desk: &Desk) -> bool {
 fn talks(desk: &Desk) -> Vec<Talk> {
     let talk_in = |call: &Call| {
         let parts = call.talking.into_iter().chain(call.joined.iter().copied());
-        let legs: Vec<&Participant> =
-            [call.anchor].into_iter().chain(parts).filter_map(|id| desk.exchange.participant(id)).collect();
+        let legs: Vec<&Participant> = [call.anchor]
+            .into_iter()
+            .chain(parts)
+            .filter_map(|id| desk.exchange.participant(id))
+            .collect();
         let outside = legs.iter().filter(|leg| leg.dn == TRUNK);
-        let inside = legs.iter().filter(|leg| EXTENSIONS.contains(&leg.dn.as_str()) && leg.status != Status::Ringing && leg.status != Status::Dialing);
+        let inside = legs.iter().filter(|leg| {
+            EXTENSIONS.contains(&leg.dn.as_str())
+                && leg.status != Status::Ringing
+                && leg.status != Status::Dialing
+        });
         Talk {
             outside: outside.map(|leg| leg.party_caller_id.clone()).collect(),
             inside: inside.map(|leg| leg.dn.clone()).collect(),
         }
     };
-    let talks = desk.exchange.calls().filter(|call| call.talking.is_some() || !call.joined.is_empty());
+    let talks =
+        desk.exchange.calls().filter(|call| call.talking.is_some() || !call.joined.is_empty());
     talks.map(talk_in).filter(|talk| !talk.outside.is_empty() && !talk.inside.is_empty()).collect()
 }

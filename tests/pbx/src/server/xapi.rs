@@ -74,6 +74,7 @@ fn rows(plan: &Plan, set: &str) -> Option<Vec<Value>> {
 fn peer(number: &str, name: &str, kind: Kind) -> Value {
     let word = match kind {
         Kind::Fax => "Fax",
+        Kind::Conference => "Conference",
         Kind::Extension => "Extension",
         Kind::Queue => "Queue",
         Kind::RingGroup => "RingGroup",
