@@ -13,6 +13,7 @@ mod join;
 mod known;
 mod leg;
 mod link;
+mod outside;
 pub mod replay;
 mod tell;
 mod time;
