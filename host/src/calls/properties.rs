@@ -244,7 +244,9 @@ proptest! {
         after in prop::collection::vec(act(), 0..40),
     ) {
         let (mut story, mut legs) = (Story::with_dns(&DNS), Legs::default());
-        before.iter().for_each(|act| take(&mut story, &mut legs, act, false));
+        for act in &before {
+            take(&mut story, &mut legs, act, false);
+        }
         for (which, harm) in &harms {
             let count = story.kept.len().max(1);
             if let Some(state) = story.kept.values_mut().nth(which.index(count)) {
@@ -252,7 +254,9 @@ proptest! {
             }
         }
         story.restart_with_what_can_be_read().snapshot(legs.sketches());
-        after.iter().for_each(|act| take(&mut story, &mut legs, act, false));
+        for act in &after {
+            take(&mut story, &mut legs, act, false);
+        }
         story.snapshot(Vec::new()).pass(5_000);
         let told = story.events.len();
         story.leg(sketch(0, 99, 999, Status::Ringing, 0));
