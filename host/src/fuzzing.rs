@@ -71,12 +71,12 @@ pub fn ini(data: &[u8]) {
     }
 }
 
-/// The text without a mark at its start, whole lines of comment, empty lines and white space
-/// around lines.
+/// The text without a mark at its start, comments on lines of their own, and white space around
+/// lines. Each line keeps its number.
 fn plain(text: &str) -> String {
     let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().map(str::trim);
-    let means = |line: &&str| !line.is_empty() && !line.starts_with([';', '#']);
-    lines.filter(means).flat_map(|line| [line, "\n"]).collect()
+    let means = |line: &str| !line.starts_with([';', '#']);
+    lines.flat_map(|line| [if means(line) { line } else { "" }, "\n"]).collect()
 }
 
 /// A recording: read, replayed, and written again with everything masked.
