@@ -3,7 +3,7 @@
 //! Which of them are needed depends on `auth`; one that does not go with it is a fault, because
 //! whoever wrote it believes that it is sent.
 
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderName;
 
 use super::delivery::{Credentials, OAuth2};
 use super::error::Fault;
@@ -179,7 +179,7 @@ fn header_name(value: &Value<'_>) -> Result<String, Fault> {
 }
 
 fn header_value(value: &Value<'_>) -> Result<Secret, Fault> {
-    if HeaderValue::from_str(&value.text).is_err() {
+    if !value.text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Err(value.hidden("a text of ASCII characters on one line"));
     }
     secret(value)
