@@ -1,6 +1,11 @@
 //! Delivery's promises, against a real receiver on this machine.
 
+mod faulty_tls;
+mod headers;
+mod oauth;
+mod proxying;
 mod receiver;
+mod spellings;
 
 use std::io::Write;
 use std::sync::Mutex;
