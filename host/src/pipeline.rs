@@ -29,8 +29,16 @@ const IDLE: Duration = Duration::from_mins(1);
 /// Sees every event that leaves.
 pub type Observer = Box<dyn Fn(&CallEvent) + Send + Sync>;
 
-/// A notice, and which PBX it is of: its place in [`Pipeline::exchanges`].
-pub(crate) type Watched = (usize, Notice);
+/// What the thread works on, one after another.
+pub(crate) enum Input {
+    /// A notice, and which PBX it is of: its place in [`Pipeline::exchanges`].
+    Seen(usize, Notice),
+    /// Something to do between two notices: new settings, a replay.
+    Job(Job),
+}
+
+/// What is done on the pipeline's thread, with nothing else going on.
+pub(crate) type Job = Box<dyn FnOnce(&mut Pipeline) + Send>;
 
 /// One PBX and what is known of its calls.
 pub(crate) struct Exchange {
@@ -56,11 +64,12 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// Works until the channel is closed and empty. Call it on a plain thread.
-    pub(crate) fn run(mut self, mut notices: mpsc::Receiver<Watched>, runtime: &Handle) {
+    pub(crate) fn run(mut self, mut inputs: mpsc::Receiver<Input>, runtime: &Handle) {
         loop {
             let wait = self.until_next_tick();
-            match runtime.block_on(async { timeout(wait, notices.recv()).await }) {
-                Ok(Some((exchange, notice))) => self.take(exchange, &notice),
+            match runtime.block_on(async { timeout(wait, inputs.recv()).await }) {
+                Ok(Some(Input::Seen(exchange, notice))) => self.take(exchange, &notice),
+                Ok(Some(Input::Job(job))) => job(&mut self),
                 Ok(None) => return,
                 Err(_) => self.tick(),
             }
