@@ -140,9 +140,9 @@ impl Guard {
             || class == Class::Global
             || self.networks.iter().any(|network| network.contains(&ip));
         if !allowed {
-            let what = class.described();
+            let (what, network) = (class.described(), IpNet::from(ip));
             return Err(refused(format!(
-                "{host} is at {ip}, {what}; allow_networks = {ip} would allow it"
+                "{host} is at {ip}, {what}; allow_networks = {network} would allow it"
             )));
         }
         Ok(())

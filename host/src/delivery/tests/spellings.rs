@@ -255,7 +255,7 @@ async fn a_name_that_leads_elsewhere_the_second_time_is_judged_again() {
     assert_eq!(
         refusal(&connector, &url).await,
         "refused: a.other.example is at 127.0.0.2, an address of this machine; \
-         allow_networks = 127.0.0.2 would allow it"
+         allow_networks = 127.0.0.2/32 would allow it"
     );
     assert_eq!(arrived(&listeners[1..]), 0);
 }
@@ -363,7 +363,7 @@ async fn refusals_name_the_setting_that_would_allow_them() {
         ),
         (
             "http://DB.example./?token=secret",
-            "db.example is at 10.0.0.5, a private address; allow_networks = 10.0.0.5 would allow it",
+            "db.example is at 10.0.0.5, a private address; allow_networks = 10.0.0.5/32 would allow it",
         ),
         ("http://crm.example/", "crm.example gets https only, as in the endpoint's url"),
         ("http://crm.example:443/", "crm.example gets https only, as in the endpoint's url"),
