@@ -17,6 +17,7 @@ use super::headers;
 use super::resolver::Resolver;
 use super::settings::EndpointSettings;
 use crate::outbox::Claimed;
+use crate::redact;
 
 /// So much of a reply is read and kept; a connection with more on it is dropped.
 const REPLY_LIMIT: usize = 16 * 1024;
@@ -109,8 +110,7 @@ impl Reply {
             return Some(SendFailure::Status(self.status));
         }
         let location = self.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.and_then(|text| text.split(['?', '#']).next());
-        let location = location.filter(|text| !text.is_empty()).map(str::to_owned);
+        let location = location.map(redact::address).filter(|text| !text.is_empty());
         Some(SendFailure::Redirect { status: self.status, location })
     }
 }

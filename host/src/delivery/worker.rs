@@ -16,6 +16,7 @@ use super::verdict::{Verdict, jitter, judge};
 use crate::clock::{Clock, Moment};
 use crate::metrics::Metrics;
 use crate::outbox::{Attempt, Claimed, Outbox, Receipt, Settlement};
+use crate::redact;
 
 /// So many exchanges at once: the pool of connections has no limit of its own.
 const EXCHANGES: usize = 32;
@@ -228,7 +229,8 @@ impl Worker {
         match verdict {
             Verdict::Delivered => self.metrics.delivery(endpoint, "delivered"),
             Verdict::Retry(wait) => {
-                let (host, failure) = (host(claimed), failure.map(tracing::field::display));
+                let host = host(claimed);
+                let failure = failure.map(|failure| redact::numbers(&failure.to_string()));
                 tracing::warn!(
                     endpoint,
                     request,
@@ -240,7 +242,7 @@ impl Worker {
                 self.metrics.delivery(endpoint, "retried");
             }
             Verdict::Dead(reason) => {
-                let host = host(claimed);
+                let (host, reason) = (host(claimed), redact::numbers(reason));
                 tracing::error!(
                     endpoint,
                     request,
