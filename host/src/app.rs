@@ -30,7 +30,7 @@ use self::sources::Sources;
 use crate::clock::Clock;
 use crate::config::{Config, PbxConfig};
 use crate::console;
-use crate::delivery::{Delivery, Endpoints, probe, try_settings};
+use crate::delivery::{Changes, Delivery, probe, try_settings};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, SqliteOutbox};
 pub use crate::pipeline::Observer;
@@ -102,8 +102,8 @@ impl App {
     }
 
     /// Tries certificates and keys that the settings name, and says what is wrong with them.
-    /// Nothing is sent.
-    pub async fn try_files(&self) -> Vec<String> {
+    /// Nothing is sent. Call it within a tokio runtime.
+    pub fn try_files(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (name, settings) in settings::watchers(&self.config) {
             if let Err(error) = Sources::prepare(&name, settings, &self.clock, &self.metrics) {
@@ -157,7 +157,7 @@ impl App {
         let mut sources = Sources::new(inputs.clone(), self.clock.clone(), self.metrics.clone());
         sources.start_all(settings::watchers(&self.config))?;
         let (delivery_stop, delivery_stopped) = oneshot::channel::<()>();
-        let (delivery, endpoints) = self.deliver(&outbox, console, delivery_stopped)?;
+        let (delivery, changes) = self.deliver(&outbox, console, delivery_stopped)?;
         let mut service = Service {
             config: self.config.clone(),
             clock: self.clock.clone(),
@@ -169,7 +169,7 @@ impl App {
             retention,
             exchanges: watched,
             sources,
-            endpoints,
+            changes,
             inputs,
         };
         let reload = self.reload.take();
@@ -274,16 +274,16 @@ impl App {
         outbox: &Arc<dyn Outbox>,
         console: Option<SocketAddr>,
         stopped: oneshot::Receiver<()>,
-    ) -> anyhow::Result<(JoinHandle<()>, Endpoints)> {
+    ) -> anyhow::Result<(JoinHandle<()>, Changes)> {
         let settings = |endpoint| settings::delivery(endpoint, console);
         let endpoints = self.config.endpoints.iter().map(settings).collect();
         let delivery = Delivery::new(endpoints, outbox, &self.clock, &self.metrics)?;
-        let endpoints = delivery.endpoints();
+        let changes = delivery.changes();
         let running = tokio::spawn(delivery.run(async {
             // A sender that is gone means the same as a word from it.
             let _ = stopped.await;
         }));
-        Ok((running, endpoints))
+        Ok((running, changes))
     }
 
     fn pipeline(self, exchanges: Vec<Exchange>, outbox: Arc<dyn Outbox>) -> Pipeline {

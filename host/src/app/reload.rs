@@ -20,7 +20,7 @@ use super::sources::Sources;
 use crate::calls::Engine;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::delivery::{self, Endpoints};
+use crate::delivery::{self, Changes};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::pipeline::{Exchange, Input, Renewal};
@@ -53,7 +53,7 @@ pub(super) struct Service {
     /// back goes on with its calls.
     pub(super) exchanges: Vec<Watched>,
     pub(super) sources: Sources,
-    pub(super) endpoints: Endpoints,
+    pub(super) changes: Changes,
     pub(super) inputs: mpsc::Sender<Input>,
 }
 
@@ -87,7 +87,7 @@ impl Service {
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn renew(&mut self, reload: &Reload) -> Result<(), Faults> {
@@ -123,13 +123,13 @@ impl Service {
         let mut changed = settings::watchers(config);
         changed.retain(|(name, settings)| !self.sources.watch(name, settings));
         let (config, console) = (config.clone(), self.console);
-        let (runtime, endpoints) = (Arc::clone(&self.runtime), self.endpoints.clone());
+        let (runtime, changes) = (Arc::clone(&self.runtime), self.changes.clone());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let outbox = Arc::clone(&self.outbox);
         in_background(move || {
             let loaded = settings::load(&config, &runtime)?;
             let settings = config.endpoints.iter().map(|hook| settings::delivery(hook, console));
-            let workers = endpoints.prepare(settings.collect())?;
+            let workers = changes.prepare(settings.collect())?;
             let mut watchers = BTreeMap::new();
             for (name, settings) in changed {
                 let watcher = Sources::prepare(&name, settings, &clock, &metrics)?;
@@ -147,7 +147,7 @@ impl Service {
         let Prepared { loaded, workers, mut watchers, exchanges } = prepared;
         let sources = settings::watchers(&config);
         let stopped = self.sources.stop_all_but(&sources).await;
-        self.endpoints.apply(workers).await;
+        self.changes.apply(workers).await;
         let lost = stopped.iter().filter_map(|name| self.place(name)).collect();
         self.exchanges.extend(exchanges.iter().map(Exchange::watched));
         let engines = config.pbxs.iter().filter_map(|pbx| {

@@ -33,7 +33,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!("plugin     ok: {name} {}, {}", plugin.version(), plugin.summary());
     }
     let runtime = super::runtime()?;
-    let faults = runtime.block_on(app.try_files());
+    let faults = {
+        let _within = runtime.enter();
+        app.try_files()
+    };
     if !faults.is_empty() {
         return Err(super::tell(path, &faults));
     }

@@ -1,6 +1,6 @@
 //! `callhook run`.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{ConfigArgument, Failure, log};
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     ended
 }
 
-fn read_again(path: &PathBuf, strict: bool) -> Result<Config, Faults> {
+fn read_again(path: &Path, strict: bool) -> Result<Config, Faults> {
     tracing::info!("The settings are read again.");
     let Loaded { config, warnings } = super::read(path, strict).map_err(Faults)?;
     warn(&warnings);

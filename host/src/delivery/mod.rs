@@ -44,17 +44,17 @@ use crate::outbox::Outbox;
 /// Sends what is due, to all endpoints.
 pub struct Delivery {
     workers: Vec<Worker>,
-    changes: mpsc::Receiver<Change>,
-    endpoints: Endpoints,
+    asked: mpsc::Receiver<Change>,
+    changes: Changes,
 }
 
 /// Changes the endpoints of a delivery while it runs.
 #[derive(Clone)]
-pub struct Endpoints {
+pub struct Changes {
     outbox: Arc<dyn Outbox>,
     clock: Clock,
     metrics: Metrics,
-    changes: mpsc::Sender<Change>,
+    ask: mpsc::Sender<Change>,
 }
 
 /// Endpoints whose settings can be used; nothing is sent to them yet.
@@ -92,16 +92,16 @@ impl Delivery {
         clock: &Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let (changing, changes) = mpsc::channel(1);
+        let (ask, asked) = mpsc::channel(1);
         let (outbox, clock, metrics) = (Arc::clone(outbox), clock.clone(), metrics.clone());
-        let handle = Endpoints { outbox, clock, metrics, changes: changing };
-        let Prepared(workers) = handle.prepare(endpoints)?;
-        Ok(Self { workers, changes, endpoints: handle })
+        let changes = Changes { outbox, clock, metrics, ask };
+        let Prepared(workers) = changes.prepare(endpoints)?;
+        Ok(Self { workers, asked, changes })
     }
 
     /// What changes the endpoints later.
-    pub fn endpoints(&self) -> Endpoints {
-        self.endpoints.clone()
+    pub fn changes(&self) -> Changes {
+        self.changes.clone()
     }
 
     /// Delivers until `shutdown` resolves, then claims nothing more and waits up to ten seconds
@@ -113,7 +113,7 @@ impl Delivery {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                Some(change) = self.changes.recv() => {
+                Some(change) = self.asked.recv() => {
                     running.change(change.workers);
                     // Whoever asked may have stopped waiting.
                     let _ = change.done.send(());
@@ -125,7 +125,7 @@ impl Delivery {
     }
 }
 
-impl Endpoints {
+impl Changes {
     /// Makes ready to deliver to `endpoints`. Fails if TLS settings of one cannot be used.
     pub fn prepare(&self, endpoints: Vec<EndpointSettings>) -> anyhow::Result<Prepared> {
         let worker = |settings: EndpointSettings| {
@@ -141,7 +141,7 @@ impl Endpoints {
     pub async fn apply(&self, Prepared(workers): Prepared) {
         let (done, applied) = oneshot::channel();
         // A delivery that is gone needs no endpoints.
-        if self.changes.send(Change { workers, done }).await.is_ok() {
+        if self.ask.send(Change { workers, done }).await.is_ok() {
             let _ = applied.await;
         }
     }
@@ -163,7 +163,9 @@ impl Running {
                 }
             }
         }
-        before.into_values().for_each(|gone| self.finish(Some(gone)));
+        for gone in before.into_values() {
+            self.finish(Some(gone));
+        }
     }
 
     fn start(&mut self, worker: Worker, settings: EndpointSettings) {
