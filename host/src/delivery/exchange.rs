@@ -6,16 +6,19 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, TE,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use jiff::Timestamp;
 
 use super::failure::{SendFailure, chain};
 use super::settings::EndpointSettings;
+use super::signature::Signer;
+use super::stamp::stamp;
 use crate::outbox::Claimed;
 use crate::tls;
 
@@ -29,11 +32,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// So much of a reply is read and kept; a connection with more on it is dropped.
 const REPLY_LIMIT: usize = 16 * 1024;
 
-const AGENT: &str = concat!("callhook/", env!("CARGO_PKG_VERSION"));
-const ID: HeaderName = HeaderName::from_static("webhook-id");
-const ATTEMPT: HeaderName = HeaderName::from_static("x-callhook-attempt");
-const SEQUENCE: HeaderName = HeaderName::from_static("x-callhook-sequence");
-
 /// What a request may not bring along, because it decides where a message goes and where it ends.
 const RESERVED: [HeaderName; 7] =
     [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, TE, UPGRADE, EXPECT];
@@ -44,6 +42,7 @@ pub(super) struct Client {
     connections: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     /// For the whole exchange.
     timeout: Duration,
+    signer: Signer,
 }
 
 /// What came back.
@@ -58,7 +57,7 @@ pub(super) struct Reply {
 }
 
 impl Client {
-    /// Nothing is connected yet. Fails if the TLS settings cannot be used.
+    /// Nothing is connected yet. Fails if the TLS settings or the signing keys cannot be used.
     pub(super) fn new(settings: &EndpointSettings, most: usize) -> anyhow::Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -77,13 +76,19 @@ impl Client {
             .http1_max_headers(100)
             .http1_max_buf_size(64 * 1024)
             .build(connector);
-        Ok(Self { connections, timeout: settings.timeout })
+        let signer = Signer::new(&settings.signing_keys)?;
+        Ok(Self { connections, timeout: settings.timeout, signer })
     }
 
-    /// Sends the request once and reads the reply. Redirects are not followed, and nothing is
+    /// Sends the request once, as it is `now`, and reads the reply. Redirects are not followed, and nothing is
     /// unpacked.
-    pub(super) async fn send(&self, claimed: &Claimed) -> Result<Reply, SendFailure> {
-        let message = message(claimed)?;
+    pub(super) async fn send(
+        &self,
+        claimed: &Claimed,
+        now: Timestamp,
+    ) -> Result<Reply, SendFailure> {
+        let mut message = message(claimed)?;
+        stamp(message.headers_mut(), claimed, &self.signer, now)?;
         let exchange = async {
             let response = self.connections.request(message).await;
             read(response.map_err(|error| SendFailure::of(&error))?).await
@@ -96,9 +101,9 @@ impl Client {
 }
 
 impl Reply {
-    /// Why this is no success, if it is none.
-    pub(super) fn failure(&self) -> Option<SendFailure> {
-        if self.status.is_success() {
+    /// Why this is no success, if it is none; `success` are statuses that count as one beside 2xx.
+    pub(super) fn failure(&self, success: &[u16]) -> Option<SendFailure> {
+        if self.status.is_success() || success.contains(&self.status.as_u16()) {
             return None;
         }
         if !self.status.is_redirection() {
@@ -117,7 +122,7 @@ pub(super) fn host(claimed: &Claimed) -> Option<String> {
     url.host().map(str::to_owned)
 }
 
-/// The request as it goes out, with the host's own headers.
+/// The request as it goes out, without the host's own headers.
 fn message(claimed: &Claimed) -> Result<Request<Full<Bytes>>, SendFailure> {
     let unsendable = |what: &str, why: String| SendFailure::Unsendable(format!("{what}: {why}"));
     let request = &claimed.request;
@@ -141,12 +146,6 @@ fn message(claimed: &Claimed) -> Result<Request<Full<Bytes>>, SendFailure> {
             .map_err(|_| unsendable("no header value", format!("that of {name}")))?;
         headers.append(key, value);
     }
-    let id = HeaderValue::from_str(&claimed.id)
-        .map_err(|_| unsendable("no header value", "its id".to_owned()))?;
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    headers.insert(ID, id);
-    headers.insert(ATTEMPT, HeaderValue::from(claimed.attempts.saturating_add(1)));
-    headers.insert(SEQUENCE, HeaderValue::from(claimed.sequence));
     let mut message = Request::new(Full::new(Bytes::from(request.body.clone())));
     *message.method_mut() = method;
     *message.uri_mut() = url;
