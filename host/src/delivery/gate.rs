@@ -37,8 +37,8 @@ pub(super) enum Room {
 /// What an attempt says, for the gate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lesson {
-    /// How the endpoint is.
-    pub(super) sign: Sign,
+    /// How the endpoint is, if that says something.
+    pub(super) sign: Option<Sign>,
     /// How long the reply took, if that says something.
     pub(super) round_trip: Option<Duration>,
     /// It was too much for the endpoint.
@@ -109,7 +109,7 @@ impl Gate {
         } else if let Some(took) = lesson.round_trip {
             self.concurrency.replied(took, now);
         }
-        self.breaker.record(lesson.sign, lesson.probe, now)
+        lesson.sign.and_then(|sign| self.breaker.record(sign, lesson.probe, now))
     }
 
     /// The endpoint is given up for now: what fails meanwhile is not the request's fault.
@@ -154,7 +154,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn lesson(sign: Sign) -> Lesson {
-        Lesson { sign, round_trip: None, pushed_back: false, quiet: None, probe: false }
+        Lesson { sign: Some(sign), round_trip: None, pushed_back: false, quiet: None, probe: false }
     }
 
     #[test]
