@@ -150,13 +150,9 @@ impl Endpoint {
         let attempt = record(outcome);
         match verdict {
             Verdict::Delivered => Settlement::Delivered(attempt),
-            Verdict::Retry(_) | Verdict::Shut | Verdict::Gone if stand.excused => {
-                Settlement::Later { attempt, wait: stand.wait, charged: false, aside: false }
-            }
-            // The schedule is at its end because the endpoint is down.
-            Verdict::Dead(_) if stand.excused => {
-                Settlement::Later { attempt, wait: stand.wait, charged: false, aside: false }
-            }
+            Verdict::Shut | Verdict::Gone => waits(attempt, stand),
+            // Also what would be dead: the endpoint is down, not the request at fault.
+            Verdict::Retry(_) | Verdict::Dead(_) if stand.excused => waits(attempt, stand),
             Verdict::Retry(wait) => {
                 // Who failed because of an endpoint that wants quiet keeps its turn.
                 let failing = claimed.failing_for.unwrap_or_default() + took;
@@ -166,9 +162,6 @@ impl Endpoint {
                 };
                 let aside = overdue && quiet.is_none() && stand.change.is_none();
                 Settlement::Later { attempt, wait, charged: true, aside }
-            }
-            Verdict::Shut | Verdict::Gone => {
-                Settlement::Later { attempt, wait: stand.wait, charged: false, aside: false }
             }
             Verdict::Dead(reason) => Settlement::Dead { attempt, reason },
         }
@@ -185,10 +178,9 @@ impl Endpoint {
         });
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let name = &self.settings.name;
-        report::attempt(name, claimed, outcome, verdict, kept, &mut said);
-        if let Some(change) = stand.change {
-            let shut = *verdict == Verdict::Shut;
-            report::change(name, change, outcome.failure.as_ref().filter(|_| shut), stand.wait);
+        report::attempt(name, claimed, outcome, verdict, kept, stand.change, &mut said);
+        if let Some(change) = stand.change.filter(|_| *verdict != Verdict::Shut) {
+            report::change(name, change, stand.wait);
         }
     }
 
@@ -249,6 +241,11 @@ impl Drop for Turn {
             self.endpoint.freed.notify_one();
         }
     }
+}
+
+/// The request waits for the endpoint, free of charge.
+fn waits(attempt: Attempt, stand: &Stand) -> Settlement {
+    Settlement::Later { attempt, wait: stand.wait, charged: false, aside: false }
 }
 
 fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {

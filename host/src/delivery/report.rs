@@ -11,12 +11,14 @@ use super::verdict::Verdict;
 use crate::outbox::Claimed;
 
 /// An attempt is over. `kept` if the request waits for the endpoint whatever the verdict is.
+/// `change` is what that changed at the endpoint.
 pub(super) fn attempt(
     endpoint: &str,
     claimed: &Claimed,
     outcome: &Outcome,
     verdict: &Verdict,
     kept: bool,
+    change: Option<Change>,
     said: &mut Said,
 ) {
     let request = &claimed.id;
@@ -65,25 +67,30 @@ pub(super) fn attempt(
                 );
             }
         }
+        Verdict::Shut => {
+            let news = said.news(failure.class(), now).is_some();
+            if news || change == Some(Change::Opened) {
+                tracing::error!(
+                    endpoint,
+                    %failure,
+                    "The endpoint does not let us in; its requests wait, and one is tried now \
+                     and then. Check the endpoint's credentials in the settings."
+                );
+            }
+        }
         _ => {}
     }
 }
 
-/// The endpoint was given up, or works again. `shut` if it lets nothing in.
-pub(super) fn change(endpoint: &str, change: Change, shut: Option<&SendFailure>, wait: Duration) {
-    match (change, shut) {
-        (Change::Opened, Some(failure)) => tracing::error!(
-            endpoint,
-            %failure,
-            "The endpoint does not let us in; its requests wait, and one is tried now and then. \
-             Check the endpoint's credentials in the settings."
-        ),
-        (Change::Opened, None) => tracing::warn!(
+/// The endpoint was given up because it does not work, or it works again.
+pub(super) fn change(endpoint: &str, change: Change, wait: Duration) {
+    match change {
+        Change::Opened => tracing::warn!(
             endpoint,
             ?wait,
             "The endpoint does not work; its requests wait, and one is tried now and then."
         ),
-        (Change::Closed, _) => tracing::info!(endpoint, "The endpoint works again."),
+        Change::Closed => tracing::info!(endpoint, "The endpoint works again."),
     }
 }
 
