@@ -28,7 +28,7 @@ use crate::delivery::{Delivery, probe};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, SqliteOutbox};
 pub use crate::pipeline::Observer;
-use crate::pipeline::{Exchange, Pipeline, Watched};
+use crate::pipeline::{Exchange, Input, Pipeline};
 use crate::plugins::{Directory, Plugin};
 use crate::source::callcontrol::Watcher;
 use crate::source::notice::Notice;
@@ -239,7 +239,7 @@ impl App {
         &self,
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<mpsc::Receiver<Watched>> {
+    ) -> anyhow::Result<mpsc::Receiver<Input>> {
         let (all, notices) = mpsc::channel(NOTICES);
         for (index, pbx) in self.config.pbxs.iter().enumerate() {
             let watcher =
@@ -281,9 +281,9 @@ impl App {
 }
 
 /// Says of each notice which exchange it is of.
-async fn label(index: usize, mut from: mpsc::Receiver<Notice>, to: mpsc::Sender<Watched>) {
+async fn label(index: usize, mut from: mpsc::Receiver<Notice>, to: mpsc::Sender<Input>) {
     while let Some(notice) = from.recv().await {
-        if to.send((index, notice)).await.is_err() {
+        if to.send(Input::Seen(index, notice)).await.is_err() {
             return;
         }
     }

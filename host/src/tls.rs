@@ -95,6 +95,10 @@ pub fn explain(error: &Error) -> String {
         Error::AlertReceived(AlertDescription::HandshakeFailure) => {
             "the receiver and we have no cipher in common, or it wants a certificate of ours"
         }
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            "the receiver does not speak HTTP/1.1"
+        }
+        Error::InvalidMessage(_) => "what the receiver speaks is not TLS",
         _ => return error.to_string(),
     };
     format!("{hint} ({error})")

@@ -101,7 +101,7 @@ impl Endpoint {
     /// Sends a request once and settles it.
     pub(super) async fn attempt(self: Arc<Self>, claimed: Claimed, mut turn: Turn) {
         let began = self.clock.now();
-        let (reply, failure) = match self.client.send(&claimed, began.wall).await {
+        let (reply, failure) = match self.client.send_at(&claimed, began.wall).await {
             Ok(reply) => {
                 let failure = reply.failure(&self.settings.success);
                 (Some(reply), failure)

@@ -22,6 +22,7 @@ use super::settings::EndpointSettings;
 use super::signature::Signer;
 use super::stamp::stamp;
 use crate::outbox::Claimed;
+use crate::redact;
 
 /// So much of a reply is read and kept; a connection with more on it is dropped.
 const REPLY_LIMIT: usize = 16 * 1024;
@@ -68,7 +69,7 @@ impl Client {
 
     /// Sends the request once, as it is `now`, and reads the reply. Redirects are not followed, and
     /// nothing is unpacked.
-    pub(super) async fn send(
+    pub(super) async fn send_at(
         &self,
         claimed: &Claimed,
         now: Timestamp,
@@ -121,8 +122,7 @@ impl Reply {
             return Some(SendFailure::Status(self.status));
         }
         let location = self.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.and_then(|text| text.split(['?', '#']).next());
-        let location = location.filter(|text| !text.is_empty()).map(str::to_owned);
+        let location = location.map(redact::address).filter(|text| !text.is_empty());
         Some(SendFailure::Redirect { status: self.status, location })
     }
 }

@@ -9,6 +9,7 @@ use super::failure::SendFailure;
 use super::quiet::Said;
 use super::verdict::Verdict;
 use crate::outbox::Claimed;
+use crate::redact;
 
 /// An attempt is over. `kept` if the request waits for the endpoint whatever the verdict is.
 /// `change` is what that changed at the endpoint.
@@ -42,7 +43,7 @@ pub(super) fn attempt(
         Verdict::Dead(reason) if !kept => {
             // Under a name of its own: what is lost is no less loud for having failed before.
             if let Some(more) = said.loss(dead(failure), now) {
-                let host = host(claimed);
+                let (host, reason) = (host(claimed), redact::numbers(reason));
                 tracing::error!(
                     endpoint,
                     request,
@@ -55,12 +56,12 @@ pub(super) fn attempt(
         }
         Verdict::Retry(wait) if !kept => {
             if let Some(more) = said.news(failure.class(), now) {
-                let host = host(claimed);
+                let (host, failure) = (host(claimed), redact::numbers(&failure.to_string()));
                 tracing::warn!(
                     endpoint,
                     request,
                     host,
-                    %failure,
+                    failure,
                     ?wait,
                     more,
                     "A request failed and will be sent again."
@@ -70,9 +71,10 @@ pub(super) fn attempt(
         Verdict::Shut => {
             let news = said.news(failure.class(), now).is_some();
             if news || change == Some(Change::Opened) {
+                let failure = redact::numbers(&failure.to_string());
                 tracing::error!(
                     endpoint,
-                    %failure,
+                    failure,
                     "The endpoint does not let us in; its requests wait, and one is tried now \
                      and then. Check the endpoint's credentials in the settings."
                 );

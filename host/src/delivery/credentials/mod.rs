@@ -9,7 +9,7 @@ mod token;
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -53,6 +53,7 @@ impl Credentials {
         let shown = match &settings.credentials {
             config::Credentials::None => Shown::Nothing,
             config::Credentials::Basic { user, password } => {
+                ensure!(!user.contains(':'), "the credentials' user has a colon in it");
                 let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
                 Shown::Header(AUTHORIZATION, sensitive(&format!("Basic {pair}"))?)
             }
