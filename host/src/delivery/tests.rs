@@ -124,7 +124,7 @@ fn endpoint(name: &str) -> EndpointSettings {
     EndpointSettings {
         name: name.to_owned(),
         url: Url::parse("http://127.0.0.1/").unwrap(),
-        // The receivers are on ports of their own.
+        // The receivers are on ports of their own, and the others are nowhere.
         delivery: DeliveryConfig {
             schedule: vec![SOON; 4],
             breaker: BreakerConfig {
@@ -132,7 +132,7 @@ fn endpoint(name: &str) -> EndpointSettings {
                 last_probe: 4 * SOON,
                 ..BreakerConfig::default()
             },
-            allow_hosts: vec!["127.0.0.1".to_owned()],
+            allow_hosts: ["127.0.0.1", "crm.example", "name.invalid"].map(str::to_owned).to_vec(),
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
             ..DeliveryConfig::default()
         },
@@ -168,10 +168,7 @@ async fn a_success_completes_and_carries_the_hosts_headers() {
     rig.start(vec![endpoint("crm")]);
     let mut new = to(&receiver.url("/in?caller=%2B420"), "e.1", "a");
     new.request.body = b"hello".to_vec();
-    new.request.headers = vec![
-        ("content-type".to_owned(), "text/plain".to_owned()),
-        ("webhook-id".to_owned(), "forged".to_owned()),
-    ];
+    new.request.headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
     rig.append(vec![new]).await;
     rig.wait_for(1, "delivered").await;
     let seen = receiver.seen();
@@ -200,7 +197,7 @@ async fn what_a_receiver_missed_while_it_was_down_arrives_in_order() {
     until(|| rig.query::<i64>("SELECT max(attempts) FROM requests") > 2).await;
     assert_eq!(rig.query::<i64>("SELECT sum(attempts > 0) FROM requests"), 1, "heads only");
     let said: String = rig.query("SELECT error FROM attempts LIMIT 1");
-    assert!(said.starts_with("no connection: tcp connect error: Connection refused"), "{said}");
+    assert!(said.starts_with(&format!("no connection: {address}: Connection refused")), "{said}");
     let receiver = Receiver::start_at(address, |_| Answer::Status(200)).await;
     rig.wait_for(5, "delivered").await;
     let order: Vec<String> = receiver.seen().iter().map(Seen::event).collect();
