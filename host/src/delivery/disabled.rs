@@ -28,8 +28,11 @@ impl Endpoint {
         let endpoint = &self.settings.name;
         if gone == self.settings.url.as_str() {
             self.gate().disable(true);
-            tracing::error!(endpoint, "The endpoint stays disabled, because it answered 410: \
-                change its url, or enable it again.");
+            tracing::error!(
+                endpoint,
+                "The endpoint stays disabled, because it answered 410: \
+                change its url, or enable it again."
+            );
         } else {
             drop(self.outbox.keep(&name, None));
             tracing::info!(endpoint, "The endpoint has another URL and is enabled again.");

@@ -252,9 +252,10 @@ fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
     let failure = outcome.failure.as_ref();
     let sign = failure.map_or(Some(Sign::Good), SendFailure::sign);
     let took = outcome.ended.since(outcome.began);
-    let throttled = outcome.reply.as_ref().is_some_and(|reply| {
-        failure.is_some() && verdict::concerns_all(reply.status)
-    });
+    let throttled = outcome
+        .reply
+        .as_ref()
+        .is_some_and(|reply| failure.is_some() && verdict::concerns_all(reply.status));
     Lesson {
         sign,
         round_trip: (sign == Some(Sign::Good)).then_some(took),

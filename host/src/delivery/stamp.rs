@@ -102,7 +102,10 @@ mod tests {
         assert_eq!(second[TIMESTAMP], "1700000060");
         assert_eq!(first[ID], second[ID]);
         assert_ne!(first[SIGNATURE], second[SIGNATURE]);
-        assert_eq!((&first[ATTEMPT], &second[ATTEMPT]), (&"1".parse().unwrap(), &"2".parse().unwrap()));
+        assert_eq!(
+            (&first[ATTEMPT], &second[ATTEMPT]),
+            (&"1".parse().unwrap(), &"2".parse().unwrap())
+        );
         let signer = Signer::new(&[]).unwrap();
         let mut unsigned = first.clone();
         stamp(&mut unsigned, &claimed("e1", 0), &signer, Timestamp::UNIX_EPOCH).unwrap();

@@ -3,8 +3,8 @@
 mod faulty_tls;
 mod headers;
 mod oauth;
-mod proxying;
 mod outages;
+mod proxying;
 mod receiver;
 mod replies;
 mod spellings;
@@ -44,7 +44,13 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let mut rig = Self { folder, outbox: None, metrics: Metrics::default(), endpoints: None, running: None };
+        let mut rig = Self {
+            folder,
+            outbox: None,
+            metrics: Metrics::default(),
+            endpoints: None,
+            running: None,
+        };
         rig.open();
         rig
     }

@@ -184,8 +184,7 @@ mod tests {
     #[test]
     fn waits_differ_by_a_fifth_either_way_and_what_was_asked_only_upwards() {
         let failure = SendFailure::Timeout(SECOND);
-        let settings =
-            DeliveryConfig { schedule: vec![10 * SECOND], ..DeliveryConfig::default() };
+        let settings = DeliveryConfig { schedule: vec![10 * SECOND], ..DeliveryConfig::default() };
         let wait = |asked, jitter| judge(Some(&failure), asked, 1, &settings, jitter);
         assert_eq!(wait(None, 0.0), Verdict::Retry(8 * SECOND));
         assert_eq!(wait(None, 1.0), Verdict::Retry(12 * SECOND));

@@ -194,10 +194,8 @@ async fn another_url_lifts_a_410() {
 async fn what_came_too_late_expires_unsent() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
     let mut rig = Rig::new();
-    let stale = NewRequest {
-        expires_in: Some(Duration::ZERO),
-        ..to(&receiver.url("/"), "e0", "a")
-    };
+    let stale =
+        NewRequest { expires_in: Some(Duration::ZERO), ..to(&receiver.url("/"), "e0", "a") };
     rig.append(vec![stale, to(&receiver.url("/"), "e1", "a")]).await;
     rig.start(vec![endpoint("crm")]);
     rig.wait_for(1, "delivered").await;

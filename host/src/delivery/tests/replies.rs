@@ -63,9 +63,8 @@ async fn a_body_without_end_is_cut_at_sixteen_kibibytes() {
 
 #[tokio::test]
 async fn a_reply_that_drips_ends_with_the_deadline() {
-    let body: Writer = |stream| {
-        Box::pin(drip(stream, "HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n"))
-    };
+    let body: Writer =
+        |stream| Box::pin(drip(stream, "HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n"));
     let header: Writer = |stream| Box::pin(drip(stream, "HTTP/1.1 200 OK\r\nx: "));
     for writer in [body, header] {
         assert_eq!(exchange(writer).await.unwrap_err(), SendFailure::Timeout(DEADLINE));
@@ -137,7 +136,8 @@ async fn what_follows_a_short_content_length_is_no_reply_to_the_next_request() {
 async fn both_a_length_and_chunks_do_not_confuse() {
     let reply = exchange(|mut stream| {
         Box::pin(async move {
-            let both = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n\
+            let both =
+                b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n\
                 5\r\nhello\r\n0\r\n\r\n";
             stream.write_all(both).await.ok();
         })
