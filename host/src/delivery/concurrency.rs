@@ -1,9 +1,9 @@
 //! How many requests an endpoint can take at once, found out by trying.
 //!
-//! Adaptive request concurrency as Netflix and Vector have it: within each round trip, one more if
-//! the limit was reached, nothing was pushed back and replies were no slower than usual; a tenth
-//! less if something was pushed back, or if replies were much slower than usual. Usual is a moving
-//! average with its deviation.
+//! Adaptive request concurrency as Netflix and Vector have it: with each round trip, one more if
+//! the limit was reached and replies were no slower than usual, a tenth less if they were much
+//! slower; usual is a moving average with its deviation. Other than there, what is pushed back
+//! lowers the limit at once, and once per round trip.
 //!
 //! Pure: the steady clock comes in as an argument.
 
@@ -34,8 +34,10 @@ pub(super) struct Concurrency {
     taken: f64,
     /// How many.
     replies: u32,
-    pushed_back: bool,
+    /// As many as allowed were under way since then.
     reached: bool,
+    /// When the limit went down last.
+    lowered_at: Option<Duration>,
     /// When to look at the limit again.
     look_at: Duration,
 }
@@ -57,8 +59,8 @@ impl Concurrency {
             usual: None,
             taken: 0.0,
             replies: 0,
-            pushed_back: false,
             reached: false,
+            lowered_at: None,
             look_at: Duration::ZERO,
         }
     }
@@ -86,10 +88,16 @@ impl Concurrency {
         self.look(usual, now);
     }
 
-    /// The endpoint said that it was too much, or said nothing in time.
-    pub(super) fn pushed_back(&mut self, now: Duration) {
-        self.pushed_back = true;
-        self.look(self.usual.unwrap_or(Usual { mean: 0.0, variance: 0.0 }), now);
+    /// The endpoint said that it was too much, or said nothing in time, to an attempt that began
+    /// then. What was sent before the limit went down says nothing about the new limit.
+    pub(super) fn pushed_back(&mut self, began: Duration, now: Duration) {
+        if self.lowered_at.is_some_and(|lowered| began < lowered) {
+            return;
+        }
+        self.limit = decreased(self.limit);
+        self.lowered_at = Some(now);
+        let round_trip = self.usual.map_or(0.0, |usual| usual.mean);
+        self.begin_window(round_trip, now);
     }
 
     /// Moves the limit, if a round trip has passed.
@@ -100,17 +108,21 @@ impl Concurrency {
         let current = (self.replies > 0).then(|| self.taken / f64::from(self.replies));
         let over = current.map(|current| current - usual.mean);
         let slow = (usual.variance.sqrt() * DEVIATIONS).max(RESOLUTION);
-        if self.pushed_back || over.is_some_and(|over| over > slow) {
+        if over.is_some_and(|over| over > slow) {
             self.limit = decreased(self.limit);
+            self.lowered_at = Some(now);
         } else if self.reached && over.is_some_and(|over| over <= RESOLUTION) {
             self.limit = self.limit.saturating_add(1).min(self.ceiling);
         }
         if let Some(current) = current {
             self.usual = Some(self.usual.map_or(usual, |usual| usual.with(current)));
         }
-        self.look_at = now.saturating_add(Duration::from_secs_f64(usual.mean));
-        (self.taken, self.replies) = (0.0, 0);
-        (self.pushed_back, self.reached) = (false, false);
+        self.begin_window(usual.mean, now);
+    }
+
+    fn begin_window(&mut self, round_trip: f64, now: Duration) {
+        self.look_at = now.saturating_add(Duration::from_secs_f64(round_trip));
+        (self.taken, self.replies, self.reached) = (0.0, 0, false);
     }
 }
 

@@ -258,7 +258,7 @@ fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
         .is_some_and(|reply| failure.is_some() && verdict::concerns_all(reply.status));
     Lesson {
         sign,
-        round_trip: (sign == Some(Sign::Good)).then_some(took),
+        took,
         pushed_back: failure.is_some_and(SendFailure::is_push_back),
         quiet: asked.filter(|_| throttled),
         probe,

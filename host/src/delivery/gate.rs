@@ -39,8 +39,8 @@ pub(super) enum Room {
 pub(super) struct Lesson {
     /// How the endpoint is, if that says something.
     pub(super) sign: Option<Sign>,
-    /// How long the reply took, if that says something.
-    pub(super) round_trip: Option<Duration>,
+    /// How long the attempt took.
+    pub(super) took: Duration,
     /// It was too much for the endpoint.
     pub(super) pushed_back: bool,
     /// For so long the endpoint wants to be left alone.
@@ -105,9 +105,9 @@ impl Gate {
             self.quiet_until = self.quiet_until.max(now.saturating_add(quiet));
         }
         if lesson.pushed_back {
-            self.concurrency.pushed_back(now);
-        } else if let Some(took) = lesson.round_trip {
-            self.concurrency.replied(took, now);
+            self.concurrency.pushed_back(now.saturating_sub(lesson.took), now);
+        } else if lesson.sign == Some(Sign::Good) {
+            self.concurrency.replied(lesson.took, now);
         }
         lesson.sign.and_then(|sign| self.breaker.record(sign, lesson.probe, now))
     }
@@ -154,7 +154,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn lesson(sign: Sign) -> Lesson {
-        Lesson { sign: Some(sign), round_trip: None, pushed_back: false, quiet: None, probe: false }
+        Lesson { sign: Some(sign), took: SECOND, pushed_back: false, quiet: None, probe: false }
     }
 
     #[test]
