@@ -8,7 +8,6 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::super::file::beside;
-use super::super::schema::NEWEST;
 use super::image::{FRAME_HEADER, LOG_HEADER, PAGE, add, salt};
 use super::record::long;
 
@@ -45,10 +44,6 @@ fn header(file: &File) -> Option<&'static str> {
         if head.get(place..place + bytes.len()) != Some(bytes) {
             return Some("its header is not an outbox's");
         }
-    }
-    let version = long(&head, 60).map_or(usize::MAX, |version| version as usize);
-    if version > NEWEST {
-        return Some("its version is none that was written here");
     }
     let pages = u64::from(long(&head, 28).unwrap_or(0));
     let length = file.metadata().map_or(0, |file| file.len());
