@@ -1,5 +1,5 @@
 //! How one endpoint is delivered to. What it all means is in the module that does it,
-//! `crate::delivery`.
+//! the stage `delivery`.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -11,8 +11,9 @@ use proptest::sample::{select, subsequence};
 
 use super::Fake;
 use crate::config::{
-    Config, DeliveryConfig, EndpointConfig, Filter, LogConfig, LogFormat, LogLevel, Pattern,
-    PbxConfig, PbxSource, PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
+    Config, DeliveryConfig, Dialect, EndpointConfig, Filter, LogConfig, LogFormat, LogLevel,
+    Pattern, PbxConfig, PbxSource, PluginConfig, PluginSource, Secret, ServedEvent, Setting,
+    Titles,
 };
 use crate::event::{Direction, PartyKind};
 
@@ -99,6 +100,7 @@ fn pbx() -> impl Strategy<Value = PbxConfig> {
             timezone: TimeZone::get(zone).unwrap(),
             snapshot_every: every,
             settle: every.clamp(Duration::from_millis(100), Duration::from_mins(1)),
+            callback_wait: every.min(Duration::from_mins(1)),
             ca_file: ca_file.map(PathBuf::from),
             insecure,
             source: PbxSource::CallControl,
@@ -117,16 +119,26 @@ fn filter() -> impl Strategy<Value = Filter> {
 }
 
 fn endpoint() -> impl Strategy<Value = EndpointConfig> {
-    let kinds = vec![ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End];
+    let kinds = vec![
+        ServedEvent::Ringing,
+        ServedEvent::RingingStopped,
+        ServedEvent::Dialing,
+        ServedEvent::Start,
+        ServedEvent::Hold,
+        ServedEvent::Resume,
+        ServedEvent::End,
+        ServedEvent::Recording,
+    ];
     let schedule = prop::collection::vec(millis(1, 604_800_000), 1..13);
     let timeout = millis(100, 300_000);
-    (name(), "[a-z0-9]{0,9}", subsequence(kinds, 1..=3), filter(), timeout, schedule, any::<bool>())
+    (name(), "[a-z0-9]{0,9}", subsequence(kinds, 1..=8), filter(), timeout, schedule, any::<bool>())
         .prop_map(|(name, path, events, filter, timeout, schedule, yes)| EndpointConfig {
             url: format!("https://{name}.example/{path}?a={path}").parse().unwrap(),
             name,
             plugins: vec!["plain-get".to_owned()],
             events,
             internal: yes,
+            dialect: if yes { Dialect::Pickup } else { Dialect::Classic },
             filter,
             delivery: DeliveryConfig {
                 timeout,
@@ -311,6 +323,7 @@ fn write_pbx(pbx: &PbxConfig, ini: &mut Ini) {
     ini.set("timezone", pbx.timezone.iana_name().unwrap());
     ini.set("snapshot_every", time(pbx.snapshot_every));
     ini.set("settle", time(pbx.settle));
+    ini.set("callback_wait", time(pbx.callback_wait));
     ini.list("ca_file", pbx.ca_file.iter().map(|path| path.display().to_string()));
     ini.set("insecure", pbx.insecure);
     ini.set("source", lower(pbx.source));
@@ -321,6 +334,7 @@ fn write_endpoint(endpoint: &EndpointConfig, ini: &mut Ini) {
     ini.set("url", &endpoint.url);
     ini.list("plugins", endpoint.plugins.iter().cloned());
     ini.list("events", endpoint.events.iter().map(|kind| kind.name().to_owned()));
+    ini.set("dialect", endpoint.dialect.name());
     ini.set("internal", if endpoint.internal { "yes" } else { "no" });
     ini.list("did", endpoint.filter.did.iter().map(ToString::to_string));
     ini.list("user", endpoint.filter.user.iter().map(ToString::to_string));
