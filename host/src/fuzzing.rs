@@ -4,15 +4,20 @@
 //!
 //! The corpus that is kept with the fuzzing goes through the same door in the test below.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::calls::replay;
+use crate::calls::title::Titles;
+use crate::calls::{Engine, Settings, Wanted, replay};
+use crate::clock::Moment;
 use crate::config::{Config, Surroundings};
 use crate::source::callcontrol::fuzzing as wire;
+use crate::source::notice::{Notice, Seen, Snapshot};
 use crate::source::recording::{Recording, Writer};
 
 /// The reply to a read of one participant, or of all participants of a DN.
@@ -49,15 +54,34 @@ pub fn call_log_page(data: &[u8]) {
 ///
 /// # Panics
 ///
-/// If a fault is told in more than one line.
+/// If a fault is told in more than one line, or of a line that is not there, or if the text means
+/// something else without its comments, empty lines and white space.
 pub fn ini(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Err(faults) = Config::parse(text, Path::new("callhook.ini"), &Nothing) {
-        assert!(!faults.is_empty(), "refused without a reason");
-        for fault in faults {
-            assert!(!fault.to_string().contains('\n'), "a fault of more than one line");
+    let parse = |text: &str| Config::parse(text, Path::new("callhook.ini"), &Nothing);
+    match parse(text) {
+        Ok(loaded) => {
+            let again = parse(&plain(text)).map(|again| again.config);
+            assert_eq!(again.as_ref(), Ok(&loaded.config), "it depends on what means nothing");
+        }
+        Err(faults) => {
+            assert!(!faults.is_empty(), "refused without a reason");
+            let lines = text.lines().count().max(1);
+            for fault in faults {
+                let line = fault.place.line;
+                assert!(line.is_none_or(|line| (1..=lines).contains(&line)), "no line {line:?}");
+                assert!(!fault.to_string().contains('\n'), "a fault of more than one line");
+            }
         }
     }
+}
+
+/// The text without a mark at its start, comments on lines of their own, and white space around
+/// lines. Each line keeps its number.
+fn plain(text: &str) -> String {
+    let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().map(str::trim);
+    let means = |line: &str| !line.starts_with([';', '#']);
+    lines.flat_map(|line| [if means(line) { line } else { "" }, "\n"]).collect()
 }
 
 /// A recording: read, replayed, and written again with everything masked.
@@ -81,6 +105,42 @@ pub fn recording(data: &[u8]) {
     }
     let again = Recording::read(path, output.as_slice()).map(|again| again.notices.len());
     assert_eq!(again.ok(), Some(count), "what was written is read back");
+}
+
+/// What was kept of a call, however much of it is left.
+///
+/// # Panics
+///
+/// If it is refused and leaves something that keeps the engine from telling of the next call.
+pub fn state(data: &[u8]) {
+    let number = serde_json::from_slice::<serde_json::Value>(data)
+        .ok()
+        .and_then(|call| call.get("number").and_then(serde_json::Value::as_i64));
+    let mut engine = Engine::new(Settings {
+        pbx: "pbx".to_owned(),
+        zone: TimeZone::UTC,
+        settle: Duration::from_secs(2),
+        dids: BTreeMap::new(),
+        dns: BTreeMap::new(),
+        titles: Titles::default(),
+        wanted: Wanted::default(),
+    });
+    let refused = engine.restore(&number.unwrap_or_default().to_string(), data).is_err();
+    let start = jiff::Timestamp::UNIX_EPOCH;
+    let mut told = 0;
+    let mut see = |seconds: u32, what: Seen| {
+        let mono = Duration::from_secs(seconds.into());
+        let wall = start.checked_add(mono).unwrap_or(start);
+        told += engine.apply(&Notice { at: Moment { wall, mono }, what }).events.len();
+    };
+    see(0, Seen::Snapshot(Snapshot { after_gap: true, dns: Vec::new(), legs: Vec::new() }));
+    see(5, Seen::Tick);
+    see(700, Seen::Tick);
+    let shown = wire::ringing();
+    see(1_400, Seen::Leg(Box::new(shown.clone())));
+    see(1_401, Seen::LegGone(shown.key));
+    see(1_405, Seen::Tick);
+    assert!(!refused || told == 2, "the next call is not told");
 }
 
 /// A machine without environment and files, so that an input means the same everywhere.
@@ -114,7 +174,7 @@ mod tests {
 
     type Door = fn(&[u8]);
 
-    const DOORS: [(&str, Door); 8] = [
+    const DOORS: [(&str, Door); 9] = [
         ("participant", super::participant),
         ("frame", super::frame),
         ("listing", super::listing),
@@ -123,6 +183,7 @@ mod tests {
         ("call_log_page", super::call_log_page),
         ("ini", super::ini),
         ("recording", super::recording),
+        ("state", super::state),
     ];
 
     #[test]

@@ -41,7 +41,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
         ],
     ),
     ("demo", &["app", "clock", "config", "event"]),
-    ("fuzzing", &["calls", "config", "source"]),
+    ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),
     ("cli", &["app", "clock", "config", "demo", "shutdown"]),
 ];

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
-use super::leg::{Facts, Leg, Role, same_number};
+use super::leg::{Facts, Leg, Origin, Role, same_number};
 use super::link::Link;
 use super::time::At;
 use crate::event::{CallEvent, ChainId, Did, Direction, LocalTime, Party, TransferType};
@@ -158,18 +158,29 @@ impl Call {
 
     /// A leg that shows the same number after nobody watched for a while is another call's if
     /// its phone went back to ringing, or if somebody else is outside: the PBX was restarted and
-    /// its numbers began anew.
+    /// its numbers began anew. What the leg has shown before says nothing: a queue's may stay
+    /// and show somebody who left long ago.
     pub(super) fn is_contradicted_by(&self, key: &LegKey, facts: &Facts) -> bool {
-        let went_back = self.facts(key).is_some_and(|known| known.is_up() && !facts.is_up());
+        let known = self.facts(key);
+        let went_back = known.is_some_and(|known| known.is_up() && !facts.is_up());
         let stranger = self.is_external()
             && facts.role != Role::Trunk
+            && known.is_none_or(|known| known.external != facts.external)
             && facts.external.as_ref().is_some_and(|number| !same_number(number, &self.caller_id));
         self.over.is_none() && (went_back || stranger)
     }
 
-    /// Takes in what a leg shows; `moved` if it comes over from another call. False if that is
-    /// nothing new.
-    pub(super) fn observe(&mut self, key: &LegKey, facts: Facts, moved: bool, at: At) -> bool {
+    /// What a leg of this call is to another call that it comes over to. A queue's leg may stay
+    /// while an agent talks (inferred).
+    pub(super) fn origin(&self, key: &LegKey) -> Origin {
+        let answered = self.link.talk.as_ref().map_or(0, |talk| talk.born);
+        let before = |leg: &Leg| leg.facts.role == Role::System && leg.born < answered;
+        let idle = self.legs.iter().any(|(known, leg)| known == key && before(leg));
+        if idle { Origin::MovedIdle } else { Origin::Moved }
+    }
+
+    /// Takes in what a leg shows. False if that is nothing new.
+    pub(super) fn observe(&mut self, key: &LegKey, facts: Facts, origin: Origin, at: At) -> bool {
         if self.facts(key) == Some(&facts) {
             return false;
         }
@@ -177,6 +188,11 @@ impl Call {
             self.learn(&facts);
         } else if self.facts(key).is_none() && self.is_reached_by(&facts) {
             self.reopen(at);
+            if let Some(number) = facts.external.as_ref().filter(|_| !facts.shows(&self.caller_id))
+            {
+                self.caller_id.clone_from(number);
+                self.direction = Some(facts.direction);
+            }
             self.learn(&facts);
         }
         let connected = facts.is_up().then_some(at);
@@ -190,8 +206,9 @@ impl Call {
         let listens = facts.is_up() && facts.referred_by.is_none() && self.is_in_talk();
         let born = self.next_birth();
         let referred_by = facts.referred_by.clone();
-        let joined = facts.role == Role::User && (moved || listens);
-        let leg = Leg { facts, born, rang, connected, announced: false, joined, referred_by };
+        let joined = facts.role == Role::User && (origin != Origin::New || listens);
+        let announced = origin == Origin::MovedIdle;
+        let leg = Leg { facts, born, rang, connected, announced, joined, referred_by };
         self.take_over(key.clone(), leg)
     }
 

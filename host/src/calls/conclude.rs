@@ -27,10 +27,11 @@ use std::time::Duration;
 
 use super::active::TRUST;
 use super::call::{Call, Context, Quiet};
-use super::leg::{Leg, Role};
+use super::leg::{Facts, Leg, Role};
 use super::link::{Level, Link, MAX_RANG, Talk, is_level};
 use super::time::At;
 use crate::event::{Direction, Party, PartyKind, TransferType};
+use crate::source::notice::LegKey;
 
 impl Call {
     /// Tells what the legs show and was not told yet.
@@ -44,6 +45,8 @@ impl Call {
         }
         self.watch_level(cx.at);
         self.turn_outward(cx);
+        self.turn_inward(cx);
+        self.turn_elsewhere(cx);
         self.move_on(cx);
         self.dial(cx);
         self.note_stops(cx);
@@ -100,7 +103,14 @@ impl Call {
         if self.facts(&talk.leg).is_some() {
             return;
         }
-        let Some(heir) = self.heir(talk) else { return };
+        let Some((key, heir)) = self.heir(talk) else { return };
+        if heir.facts.party == talk.user && heir.facts.is_answered() {
+            // The same person goes on at another phone, or had two legs in the call.
+            let key = key.clone();
+            self.link.talk.iter_mut().for_each(|talk| talk.leg.clone_from(&key));
+            self.quiet = None;
+            return;
+        }
         let transfer = if heir.joined { TransferType::Accomp } else { TransferType::Blind };
         let heir = heir.facts.party.clone();
         self.hand_over(Some(heir), transfer, cx);
@@ -108,20 +118,34 @@ impl Call {
         self.answer(cx);
     }
 
-    /// Who came after the talk began, or took part in it: best somebody else, who is connected
-    /// already, a person.
-    fn heir(&self, talk: &Talk) -> Option<&Leg> {
-        let rank = |leg: &Leg| match (&leg.facts.role, leg.facts.is_answered()) {
-            (_, true) => 0,
-            (Role::User, false) => 1,
-            _ => 2,
+    /// Who came after the talk began, or took part in it: best the same person at another phone,
+    /// then somebody else, who is connected already, a person. A referral by whoever talks
+    /// announces an heir, unless it is the one by which the call came to them.
+    fn heir(&self, talk: &Talk) -> Option<&(LegKey, Leg)> {
+        let came_by = self.link.transferred_by.as_ref().map(|party| &party.number);
+        let sent = |leg: &Leg| {
+            let by = leg.referred_by.as_ref();
+            by == Some(&talk.user.number) && by != came_by
+        };
+        let takes_part = |leg: &Leg| {
+            let later = || leg.connected.is_some_and(|since| since >= talk.since);
+            let talks = leg.facts.external.is_some() || (!leg.facts.originates && later());
+            leg.facts.is_answered() && talks
+        };
+        // A queue that has told of itself has had its turn, though its leg may stay.
+        let idle = |leg: &Leg| leg.facts.role == Role::System && leg.announced;
+        let rank = |leg: &Leg| match (leg.facts.party == talk.user, leg.facts.is_answered()) {
+            (true, true) => 0,
+            (false, true) => 1,
+            (false, false) if leg.facts.role == Role::User => 2,
+            (false, false) => 3,
+            (true, false) => 4,
         };
         self.legs
             .iter()
-            .map(|(_, leg)| leg)
-            .filter(|leg| leg.facts.is_answered() || leg.facts.is_offered())
-            .filter(|leg| leg.born > talk.born || leg.joined || leg.referred_by.is_some())
-            .min_by_key(|leg| (leg.facts.party == talk.user, rank(leg), leg.born))
+            .filter(|(_, leg)| leg.facts.is_answered() || (leg.facts.is_offered() && !idle(leg)))
+            .filter(|(_, leg)| leg.born > talk.born || leg.joined || sent(leg) || takes_part(leg))
+            .min_by_key(|(_, leg)| (rank(leg), leg.born))
     }
 
     /// Ends the link because the call moved on, and begins the next.
@@ -137,9 +161,11 @@ impl Call {
         }
         let talk = self.link.talk.take();
         // What was there before the talk began and has not rung, will not ring now.
-        let since = talk.as_ref().map_or(0, |talk| talk.born);
-        for (_, leg) in self.legs.iter_mut().filter(|(_, leg)| leg.born < since && !leg.joined) {
-            leg.announced = true;
+        if let Some(talk) = &talk {
+            let sent = |leg: &Leg| leg.referred_by.as_ref() == Some(&talk.user.number);
+            let past = |leg: &&mut Leg| leg.born < talk.born && !leg.joined && !sent(leg);
+            let legs = self.legs.iter_mut().map(|(_, leg)| leg);
+            legs.filter(past).for_each(|leg| leg.announced = true);
         }
         let next = self.link.number.saturating_add(1);
         self.link = Link::new(next, at, transfer, talk.map(|talk| talk.user));
@@ -192,8 +218,10 @@ impl Call {
     /// Marks the next leg whose ringing is to be told, and says whose it is, and whether it is
     /// the first of the party's phones.
     fn next_offer(&mut self) -> Option<(Party, bool)> {
-        let is_new = |leg: &Leg| leg.facts.is_offered() && !leg.announced;
-        let (_, leg) = self.legs.iter_mut().find(|(_, leg)| is_new(leg))?;
+        let place = self.legs.iter().position(|(_, leg)| {
+            leg.facts.is_offered() && !leg.announced && !self.is_being_sent(leg)
+        });
+        let (_, leg) = self.legs.get_mut(place?)?;
         let (born, facts) = (leg.born, leg.facts.clone());
         leg.announced = true;
         if self.link.transfer == TransferType::NotDef {
@@ -218,6 +246,12 @@ impl Call {
         let rings = |leg: &Leg| leg.announced && leg.facts.is_offered() && leg.born != born;
         let twin = self.legs.iter().any(|(_, leg)| rings(leg) && leg.facts.party == facts.party);
         Some((facts.party, !twin))
+    }
+
+    /// Whoever transfers the call to this leg is still connected: it rings for the next link.
+    fn is_being_sent(&self, leg: &Leg) -> bool {
+        let sends = |facts: &Facts| leg.referred_by.as_ref() == Some(&facts.party.number);
+        self.legs.iter().any(|(_, leg)| leg.facts.is_answered() && sends(&leg.facts))
     }
 
     /// Notes how the call came to the owner of a leg, where the leg tells.
@@ -263,15 +297,6 @@ impl Call {
         self.link.number = self.link.number.max(1);
         self.link.open = true;
         self.tell_start(cx);
-    }
-
-    /// The far side of an outgoing call has not answered, as its trunk's leg tells where that is
-    /// visible (inferred). A phone that was connected already does not tell.
-    fn far_side_rings(&self) -> bool {
-        let is_up = |leg: &Leg| leg.facts.role == Role::Trunk && leg.facts.is_up();
-        self.direction == Some(Direction::Outgoing)
-            && self.trunk_seen
-            && !self.legs.iter().any(|(_, leg)| is_up(leg))
     }
 
     /// Whether it is another leg of whoever just handed the call over.

@@ -60,6 +60,17 @@ pub(super) struct Facts {
     pub(super) referred_by: Option<String>,
 }
 
+/// Where a leg that is new in a call was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Nowhere, as far as known.
+    New,
+    /// In another call.
+    Moved,
+    /// In another call, and had nothing to do there since somebody had answered.
+    MovedIdle,
+}
+
 /// One leg of a call, as long as it lives.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Leg {
@@ -131,6 +142,11 @@ impl Facts {
     pub(super) fn is_answered(&self) -> bool {
         let to_a_machine = self.to_menu || (self.originates && self.to_system);
         self.role == Role::User && self.is_up() && !to_a_machine
+    }
+
+    /// The other side is this number outside.
+    pub(super) fn shows(&self, number: &str) -> bool {
+        self.external.as_ref().is_some_and(|external| same_number(external, number))
     }
 
     /// Accepted, by whomever. Hold and Held are words of the .NET interface; whether they occur

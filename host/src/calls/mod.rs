@@ -17,6 +17,7 @@ mod join;
 mod known;
 mod leg;
 mod link;
+mod outside;
 pub mod replay;
 mod rows;
 mod stop;
@@ -24,6 +25,7 @@ mod tell;
 mod time;
 pub mod title;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
@@ -34,7 +36,7 @@ pub use self::afterwards::Wanted;
 use self::afterwards::Afterwards;
 use self::call::{Call, Context};
 use self::known::KnownDns;
-use self::leg::Facts;
+use self::leg::{Facts, Origin};
 use self::time::{At, Timeline};
 use self::title::Titles;
 use crate::event::{CallEvent, PartyKind, StopReason};
@@ -130,8 +132,8 @@ impl Engine {
         }
     }
 
-    /// Takes over the calls that an earlier engine kept. A blob that cannot be read is an error
-    /// and leaves the others in place.
+    /// Takes over the calls that an earlier engine kept. A blob that cannot be read, or is another
+    /// call's, is an error and leaves the others in place.
     pub fn restore(&mut self, key: &str, state: &[u8]) -> anyhow::Result<()> {
         use anyhow::Context as _;
         let doing = || format!("reading the kept state of call {key}");
@@ -139,10 +141,18 @@ impl Engine {
             return self.afterwards.restore(state).with_context(doing);
         }
         let mut call: Call = serde_json::from_slice(state).with_context(doing)?;
-        for (leg, _) in &call.legs {
-            self.legs.insert(leg.clone(), call.number);
-        }
-        self.aliases.extend(call.aliases.iter().map(|alias| (*alias, call.number)));
+        anyhow::ensure!(
+            call.number.to_string() == key,
+            "the kept state of call {key} is another's"
+        );
+        self.remove(call.number);
+        // A leg is in one call only, and once.
+        let number = call.number;
+        call.legs.retain(|(leg, _)| match self.legs.entry(leg.clone()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => *free.insert(number) == number,
+        });
+        self.aliases.extend(call.aliases.iter().map(|alias| (*alias, number)));
         call.due = due(&call, self.settings.settle);
         self.timers.extend(call.due.map(|due| (due, call.number)));
         self.calls.insert(call.number, call);
@@ -192,20 +202,24 @@ impl Engine {
     fn observe(&mut self, leg: &Participant, pass: &mut Pass) {
         let (number, facts) = self.read(leg);
         let own = self.legs.get(&leg.key).copied();
-        let (number, moved) = match own {
+        let mut origin = Origin::New;
+        let number = match own {
             Some(own) if own != number && self.is_taken_along(own, number) => {
                 self.absorb(own, number, pass);
-                (own, false)
+                own
             }
-            Some(own) if own != number => (number, true),
-            _ => (self.rejoin(number, &facts, pass), false),
+            Some(own) if own != number => {
+                origin = self.calls.get(&own).map_or(Origin::New, |call| call.origin(&leg.key));
+                number
+            }
+            _ => self.rejoin(number, &facts, pass),
         };
         let number = self.begin_unless_known(number, leg.call_id, &facts, pass);
         if self.legs.get(&leg.key).is_some_and(|own| *own != number) {
             self.forget(&leg.key, pass);
         }
         let Some(call) = self.calls.get_mut(&number) else { return };
-        if call.observe(&leg.key, facts, moved, pass.at) {
+        if call.observe(&leg.key, facts, origin, pass.at) {
             self.legs.insert(leg.key.clone(), number);
             pass.touched.insert(number);
         }
@@ -320,6 +334,12 @@ impl Engine {
             self.timers.pop_first();
             let Some(call) = self.calls.get_mut(&number) else { continue };
             call.due = None;
+            if call.over.is_some() && !call.legs.is_empty() {
+                // Those inside talk on among themselves; their legs are not a new call.
+                call.over = Some(at);
+                self.keep(number, step);
+                continue;
+            }
             if call.over.is_some() {
                 self.remove(number);
                 step.state.push((number.to_string(), None));

@@ -100,33 +100,37 @@ fn play(acts: &[Act], with_restarts: bool) -> Story {
     let mut story = Story::with_dns(&DNS);
     let mut legs = Legs::default();
     for act in acts {
-        match act {
-            Act::Shows { dn, id, call, status, side } => {
-                let key = LegKey { dn: DNS[*dn].0.into(), id: *id };
-                legs.0.insert(key, (*dn, *call, status.clone(), *side));
-                story.leg(sketch(*dn, *id, *call, status.clone(), *side));
-            }
-            Act::Goes { place } => {
-                if let Some(key) = legs.take(*place) {
-                    story.see(Seen::LegGone(key));
-                }
-            }
-            Act::Passes { ms } => {
-                story.pass(*ms);
-            }
-            Act::Gap { ms } => {
-                story.see(Seen::Lost).pass(*ms).snapshot(legs.sketches());
-            }
-            Act::Restart if with_restarts => {
-                story.restart().snapshot(legs.sketches());
-            }
-            Act::Restart => {
-                story.snapshot(legs.sketches());
-            }
-        }
+        take(&mut story, &mut legs, act, with_restarts);
     }
     story.snapshot(Vec::new()).pass(5_000);
     story
+}
+
+fn take(story: &mut Story, legs: &mut Legs, act: &Act, with_restarts: bool) {
+    match act {
+        Act::Shows { dn, id, call, status, side } => {
+            let key = LegKey { dn: DNS[*dn].0.into(), id: *id };
+            legs.0.insert(key, (*dn, *call, status.clone(), *side));
+            story.leg(sketch(*dn, *id, *call, status.clone(), *side));
+        }
+        Act::Goes { place } => {
+            if let Some(key) = legs.take(*place) {
+                story.see(Seen::LegGone(key));
+            }
+        }
+        Act::Passes { ms } => {
+            story.pass(*ms);
+        }
+        Act::Gap { ms } => {
+            story.see(Seen::Lost).pass(*ms).snapshot(legs.sketches());
+        }
+        Act::Restart if with_restarts => {
+            story.restart().snapshot(legs.sketches());
+        }
+        Act::Restart => {
+            story.snapshot(legs.sketches());
+        }
+    }
 }
 
 /// The events of each chain, in order.
@@ -136,6 +140,46 @@ fn chains(events: &[CallEvent]) -> BTreeMap<String, Vec<&CallEvent>> {
         chains.entry(event.id.chain.to_string()).or_default().push(event);
     }
     chains
+}
+
+/// What became of kept state before it is read again.
+#[derive(Clone, Debug)]
+enum Harm {
+    CutTo(prop::sample::Index),
+    Flipped(prop::sample::Index, u8),
+    /// Another digit or letter, which is more likely to be read.
+    Changed(prop::sample::Index, u8),
+    Nonsense(Vec<u8>),
+}
+
+fn harm() -> impl Strategy<Value = Harm> {
+    let place = any::<prop::sample::Index>;
+    prop_oneof![
+        1 => place().prop_map(Harm::CutTo),
+        1 => (place(), 0..8_u8).prop_map(|(place, bit)| Harm::Flipped(place, bit)),
+        4 => (place(), b'0'..=b'9').prop_map(|(place, digit)| Harm::Changed(place, digit)),
+        1 => prop::collection::vec(any::<u8>(), 0..64).prop_map(Harm::Nonsense),
+    ]
+}
+
+impl Harm {
+    fn done_to(&self, state: &mut Vec<u8>) {
+        match self {
+            Self::CutTo(place) => state.truncate(place.index(state.len().max(1))),
+            Self::Flipped(place, bit) => {
+                let place = place.index(state.len().max(1));
+                state.iter_mut().skip(place).take(1).for_each(|byte| *byte ^= 1 << bit);
+            }
+            Self::Changed(place, digit) => {
+                let digits: Vec<usize> =
+                    (0..state.len()).filter(|place| state[*place].is_ascii_digit()).collect();
+                if !digits.is_empty() {
+                    state[digits[place.index(digits.len())]] = *digit;
+                }
+            }
+            Self::Nonsense(bytes) => state.clone_from(bytes),
+        }
+    }
 }
 
 fn is_end(event: &CallEvent) -> bool {
@@ -243,6 +287,39 @@ proptest! {
     fn a_restart_changes_nothing_of_what_is_told(acts in prop::collection::vec(act(), 0..80)) {
         let (killed, undisturbed) = (play(&acts, true), play(&acts, false));
         prop_assert_eq!(killed.events, undisturbed.events);
+    }
+
+    /// A blob that was harmed is refused or read, and what comes after it is told as ever.
+    #[test]
+    fn harmed_state_is_refused_or_survived(
+        before in prop::collection::vec(act(), 0..40),
+        harms in prop::collection::vec((any::<prop::sample::Index>(), harm()), 1..4),
+        after in prop::collection::vec(act(), 0..40),
+    ) {
+        let (mut story, mut legs) = (Story::with_dns(&DNS), Legs::default());
+        for act in &before {
+            take(&mut story, &mut legs, act, false);
+        }
+        for (which, harm) in &harms {
+            let count = story.kept.len().max(1);
+            if let Some(state) = story.kept.values_mut().nth(which.index(count)) {
+                harm.done_to(state);
+            }
+        }
+        story.restart_with_what_can_be_read().snapshot(legs.sketches());
+        for act in &after {
+            take(&mut story, &mut legs, act, false);
+        }
+        story.snapshot(Vec::new()).pass(5_000);
+        let told = story.events.len();
+        story.leg(sketch(0, 99, 999, Status::Ringing, 0));
+        story.leg(sketch(0, 99, 999, Status::Connected, 0)).snapshot(Vec::new()).pass(5_000);
+        let kinds: Vec<&str> = story.events[told..]
+            .iter()
+            .filter(|event| event.id.chain.as_str().ends_with("_999"))
+            .map(|event| event.kind.name())
+            .collect();
+        prop_assert_eq!(kinds, ["ringing", "start", "end"]);
     }
 
     #[test]

@@ -160,6 +160,18 @@ impl Story {
         self
     }
 
+    /// As [`Story::restart`], with what was kept in whatever state.
+    pub(super) fn restart_with_what_can_be_read(&mut self) -> &mut Self {
+        let kept = std::mem::take(&mut self.kept);
+        self.restart();
+        for (key, state) in kept {
+            if self.engine.restore(&key, &state).is_ok() {
+                self.kept.insert(key, state);
+            }
+        }
+        self
+    }
+
     pub(super) fn snapshot(&mut self, legs: Vec<LegSketch>) -> &mut Self {
         let legs = legs.into_iter().map(|sketch| sketch.0).collect();
         let dns = self.dns.clone();

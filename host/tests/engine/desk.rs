@@ -27,6 +27,8 @@ pub(crate) struct Desk {
     hidden: BTreeSet<String>,
     mono: Duration,
     start: jiff::Timestamp,
+    /// Says what happens, for whoever looks for what went wrong.
+    traced: bool,
 }
 
 impl Desk {
@@ -40,6 +42,7 @@ impl Desk {
             hidden: hidden.iter().map(|&dn| dn.to_owned()).collect(),
             mono: Duration::ZERO,
             start: "2022-01-06T19:59:45Z".parse().unwrap(),
+            traced: std::env::var_os("CALLHOOK_TRACE").is_some(),
         };
         desk.snapshot(true);
         desk
@@ -156,6 +159,10 @@ impl Desk {
     /// Tells the engine one change, if it is visible.
     pub(crate) fn show(&mut self, change: &Change) {
         let leg = change.participant();
+        if self.traced {
+            let hidden = if self.sees(&leg.dn) { "" } else { " (hidden)" };
+            eprintln!("{:>9} {} {change}{hidden}", self.mono.as_millis(), leg.id);
+        }
         if !self.sees(&leg.dn) {
             return;
         }
@@ -184,6 +191,9 @@ impl Desk {
     pub(crate) fn see(&mut self, what: Seen) {
         let wall = self.start.checked_add(self.mono).unwrap();
         let step = self.engine.apply(&Notice { at: Moment { wall, mono: self.mono }, what });
+        for event in step.events.iter().filter(|_| self.traced) {
+            eprintln!("{:>44}{} of {}", "", line(event), event.caller_id);
+        }
         self.events.extend(step.events);
         for (key, state) in step.state {
             match state {
@@ -206,6 +216,9 @@ impl Desk {
 
     /// Callhook is killed, and another takes over what was kept.
     pub(crate) fn restart(&mut self) {
+        if self.traced {
+            eprintln!("{:>9} callhook is restarted", self.mono.as_millis());
+        }
         self.engine = Engine::new(settings());
         for (key, state) in &self.kept {
             self.engine.restore(key, state).expect("what was kept can be read");

@@ -13,6 +13,7 @@
 
 mod days;
 mod desk;
+mod guests;
 mod invariants;
 mod office;
 mod opt_in;

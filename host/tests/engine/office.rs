@@ -11,8 +11,8 @@ pub(crate) const TRUNK: &str = "10007";
 /// The extensions.
 pub(crate) const EXTENSIONS: [&str; 6] = ["106", "107", "108", "109", "110", "111"];
 /// What is neither a person nor the trunk.
-pub(crate) const SYSTEM: [&str; 12] =
-    ["800", "801", "810", "811", "850", "851", "666", "SP0", "888", "802", "812", "ROUTER"];
+pub(crate) const SYSTEM: [&str; 13] =
+    ["800", "801", "810", "811", "850", "851", "666", "SP0", "888", "802", "812", "ROUTER", "700"];
 
 fn person(number: &str, phones: usize) -> (String, Dn) {
     let device = |place| format!("sip:{number}@127.0.0.1:{}", 5483 + place);
@@ -27,7 +27,7 @@ fn group(kind: Kind, number: &str, members: &[&str], strategy: Strategy) -> (Str
 
 /// Alice 106, Bob 107, Carol 108 with two phones, Dan 109, Eva 110, Fred 111; queues 800 (all at
 /// once), 801 (one after the other) and 802 (empty); ring groups 810 and 811 likewise;
-/// receptionists 850 and 851; fax 888. The trunk's numbers are `42022620` and four digits.
+/// receptionists 850 and 851; fax 888; conference room 700. The trunk's numbers are `42022620` and four digits.
 pub(crate) fn plan(wire: Wire) -> Plan {
     let mut dns: Vec<(String, Dn)> =
         EXTENSIONS.iter().map(|&dn| person(dn, if dn == "108" { 2 } else { 1 })).collect();
@@ -44,6 +44,7 @@ pub(crate) fn plan(wire: Wire) -> Plan {
         ("666", Kind::SpecialMenu),
         ("SP0", Kind::Parking),
         ("888", Kind::Fax),
+        ("700", Kind::Conference),
         ("901", Kind::RoutePoint),
         (TRUNK, Kind::Trunk),
     ];
@@ -59,6 +60,7 @@ pub(crate) fn plan(wire: Wire) -> Plan {
         ("1008", "108"),
         ("1009", "802"),
         ("1010", "107"),
+        ("1011", "700"),
     ];
     let did = |(line, to): (&str, &str)| {
         (format!("42022620{line}"), Did { to: to.to_owned(), rule: String::new() })

@@ -62,9 +62,12 @@ fn fuzz(target: &str, seconds: u64) -> anyhow::Result<()> {
     std::fs::create_dir_all(root().join(&found)).context("making a folder for new inputs")?;
     let kept = format!("tests/fuzz/corpus/{target}");
     let time = format!("-max_total_time={seconds}");
+    let words = format!("tests/fuzz/dictionaries/{target}.dict");
+    let words = root().join(&words).is_file().then(|| format!("-dict={words}"));
     let arguments = [target, &found, &kept, "--", &time].map(OsString::from);
+    let limits = LIMITS.map(OsString::from).into_iter().chain(words.map(OsString::from));
     nightly(&["cargo", "fuzz", "run", "--dev", "--fuzz-dir", "tests/fuzz"])
-        .passing(arguments.into_iter().chain(LIMITS.map(OsString::from)).collect())
+        .passing(arguments.into_iter().chain(limits).collect())
         .run()
 }
 

@@ -4,10 +4,32 @@ use std::collections::BTreeMap;
 
 use super::{token, wire, xapi};
 use crate::clock::Moment;
-use crate::source::notice::LegKey;
+use crate::source::notice::{DnType, LegKey, Participant, Status};
 
 fn key() -> LegKey {
     LegKey { dn: "106".to_owned(), id: 1 }
+}
+
+/// A phone that rings for somebody outside.
+pub(crate) fn ringing() -> Participant {
+    Participant {
+        key: key(),
+        call_id: 1,
+        leg_id: 2,
+        status: Status::Ringing,
+        party_dn: "10007".to_owned(),
+        party_dn_type: DnType::ExternalLine,
+        party_caller_id: "420774852629".to_owned(),
+        party_caller_name: String::new(),
+        party_did: String::new(),
+        originated_by_dn: "ROUTER".to_owned(),
+        originated_by_type: DnType::RoutePoint,
+        referred_by_dn: String::new(),
+        referred_by_type: DnType::None,
+        on_behalf_of_dn: String::new(),
+        on_behalf_of_type: DnType::None,
+        device_id: String::new(),
+    }
 }
 
 /// The reply to a read of one participant, of a DN's participants.

@@ -10,7 +10,9 @@
 //! Rules, per participant:
 //! - One that waits for its read is not put in line again.
 //! - One that changes during its read is read once more afterwards.
-//! - Removed means removed: reads that wait are dropped, and so are results that arrive later.
+//! - Removed means removed: reads that wait are dropped. One that is under way may still show what
+//!   the participant was, such as a phone that rang and stopped within milliseconds. Then that is
+//!   told, and after it that the participant is gone; never after it was told to be gone.
 //! - What was already said is not said again.
 //!
 //! A snapshot is a read of everything, and nobody knows at which moment between question and answer
@@ -96,6 +98,8 @@ struct Leg {
     waiting: Option<Ticket>,
     /// Its place in line whose read is under way.
     reading: Option<Ticket>,
+    /// The place in line of its last removal: a read before that needs not tell that it is gone.
+    removed: Option<Ticket>,
     /// Its places in line, whatever they wait for.
     in_line: usize,
 }
@@ -127,17 +131,19 @@ impl Reads {
     pub(super) fn upsert(&mut self, key: LegKey, at: Moment, attached: Option<Box<Participant>>) {
         if let Some(state) = attached {
             // Newer than whatever is under way.
-            self.drop_undone(&key);
-            self.join(key, at, Step::Done(Found::Is(state)));
+            self.drop_waiting(&key);
+            self.drop_reading(&key);
+            let _ = self.join(key, at, Step::Done(Found::Is(state)));
         } else if self.legs.get(&key).is_none_or(|leg| leg.waiting.is_none()) {
-            self.join(key, at, Step::Waiting);
+            let _ = self.join(key, at, Step::Waiting);
         }
     }
 
-    /// A frame said that the participant is gone.
+    /// A frame said that the participant is gone. It may have overtaken a read.
     pub(super) fn remove(&mut self, key: LegKey, at: Moment) {
-        self.drop_undone(&key);
-        self.join(key, at, Step::Done(Found::Gone));
+        self.drop_waiting(&key);
+        let ticket = self.join(key.clone(), at, Step::Done(Found::Gone));
+        self.legs.entry(key).or_default().removed = Some(ticket);
     }
 
     /// Whether nobody seems to take what is told.
@@ -178,9 +184,15 @@ impl Reads {
         else {
             return;
         };
+        let key = place.key.clone();
+        let removed = self.legs.get(&key).and_then(|leg| leg.removed);
+        if !matches!(found, Found::Is(_)) && removed.is_some_and(|removed| removed > ticket) {
+            self.drop_reading(&key);
+            return;
+        }
         place.step = Step::Done(found);
         self.done += 1;
-        if let Some(leg) = self.legs.get_mut(&place.key) {
+        if let Some(leg) = self.legs.get_mut(&key) {
             leg.reading = None;
         }
     }
@@ -214,6 +226,9 @@ impl Reads {
         while let Some(position) = self.tellable(now) {
             let place = self.line.remove(position)?;
             self.done -= 1;
+            if matches!(place.step, Step::Done(Found::Gone)) {
+                self.drop_overtaken(&place);
+            }
             if let Some(notice) = self.tell_place(place, now) {
                 return Some(notice);
             }
@@ -231,7 +246,7 @@ impl Place {
 }
 
 impl Reads {
-    fn join(&mut self, key: LegKey, at: Moment, step: Step) {
+    fn join(&mut self, key: LegKey, at: Moment, step: Step) -> Ticket {
         self.last += 1;
         let ticket = Ticket(self.last);
         let leg = self.legs.entry(key.clone()).or_default();
@@ -241,22 +256,39 @@ impl Reads {
             Step::Done(_) => self.done += 1,
         }
         self.line.push_back(Place { ticket, key, at, step });
+        ticket
     }
 
-    /// Takes places of this participant out of the line that have no result yet.
-    fn drop_undone(&mut self, key: &LegKey) {
-        let Some(leg) = self.legs.get_mut(key) else { return };
-        let undone = [leg.reading.take(), leg.waiting.take()];
-        for ticket in undone.into_iter().flatten() {
+    /// Takes the place of this participant that waits for its read out of the line.
+    fn drop_waiting(&mut self, key: &LegKey) {
+        let ticket = self.legs.get_mut(key).and_then(|leg| leg.waiting.take());
+        self.drop_place(key, ticket);
+    }
+
+    /// Takes the place of this participant whose read is under way out of the line.
+    fn drop_reading(&mut self, key: &LegKey) {
+        let ticket = self.legs.get_mut(key).and_then(|leg| leg.reading.take());
+        self.drop_place(key, ticket);
+    }
+
+    fn drop_place(&mut self, key: &LegKey, ticket: Option<Ticket>) {
+        let Some(position) = ticket.and_then(|ticket| self.position(ticket)) else { return };
+        self.line.remove(position);
+        if let Some(leg) = self.legs.get_mut(key) {
             leg.in_line -= 1;
-            if let Ok(position) = self.line.binary_search_by_key(&ticket, |place| place.ticket) {
-                self.line.remove(position);
-            }
         }
     }
 
     fn position(&self, ticket: Ticket) -> Option<usize> {
         self.line.binary_search_by_key(&ticket, |place| place.ticket).ok()
+    }
+
+    /// A read that was under way before the participant is told to be gone comes too late now.
+    fn drop_overtaken(&mut self, gone: &Place) {
+        let reading = self.legs.get(&gone.key).and_then(|leg| leg.reading);
+        if reading.is_some_and(|reading| reading < gone.ticket) {
+            self.drop_reading(&gone.key);
+        }
     }
 
     /// The first place with a result before which all others were waited for long enough.
@@ -283,12 +315,12 @@ impl Reads {
                 leg.said = Some(state.clone());
                 Seen::Leg(state)
             }
-            Step::Done(Found::Gone) => {
+            Step::Done(Found::Gone) if leg.said.is_some() || leg.said_at.is_none() => {
                 leg.said = None;
                 Seen::LegGone(place.key)
             }
             // A repetition still says that this was so after a snapshot was asked for.
-            Step::Done(Found::Is(_)) => {
+            Step::Done(Found::Is(_) | Found::Gone) => {
                 leg.said_at = Some(now.mono);
                 return None;
             }

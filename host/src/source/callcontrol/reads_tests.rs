@@ -144,17 +144,52 @@ fn a_change_during_the_read_makes_one_more_read_afterwards() {
 }
 
 #[test]
-fn a_result_that_comes_after_the_removal_is_dropped() {
-    let mut reads = open(&[(1, 1), (2, 1)]);
+fn what_a_read_found_that_a_removal_overtook_is_told_before_it() {
+    let mut reads = open(&[(2, 1)]);
     reads.upsert(key(1), at(10), None);
     reads.upsert(key(2), at(10), None);
-    let ticket = start(&mut reads);
+    let (first, _second) = (start(&mut reads), start(&mut reads));
     reads.upsert(key(1), at(11), None);
     reads.remove(key(1), at(12));
     reads.remove(key(2), at(12));
-    reads.finish(ticket, is(1, 2));
+    assert_eq!(told(&mut reads, 13), [""; 0], "what was under way may come in time");
+    reads.finish(first, is(1, 1));
     assert!(reads.next_read().is_none(), "reads that waited are dropped");
-    assert_eq!(told(&mut reads, 20), ["1-", "2-"]);
+    assert_eq!(told(&mut reads, 20), ["1=1"]);
+    let hold = u64::try_from(HOLD.as_millis()).unwrap();
+    assert_eq!(told(&mut reads, 11 + hold), ["1-", "2-"]);
+}
+
+#[test]
+fn a_removal_that_overtook_a_read_is_told_alone_if_nothing_was_found() {
+    for found in [Found::Gone, Found::Unknown] {
+        let mut reads = open(&[(1, 1)]);
+        reads.upsert(key(1), at(10), None);
+        let ticket = start(&mut reads);
+        reads.upsert(key(2), at(11), None);
+        let other = start(&mut reads);
+        reads.remove(key(1), at(12));
+        reads.finish(ticket, found);
+        assert_eq!(told(&mut reads, 20), [""; 0], "not earlier than the removal itself");
+        reads.finish(other, is(2, 1));
+        assert_eq!(told(&mut reads, 20), ["2=1", "1-"]);
+    }
+}
+
+#[test]
+fn a_read_that_comes_after_the_participant_was_told_to_be_gone_is_dropped() {
+    let hold = u64::try_from(HOLD.as_millis()).unwrap();
+    let mut reads = open(&[(1, 1)]);
+    reads.upsert(key(1), at(10), None);
+    let ticket = start(&mut reads);
+    reads.remove(key(1), at(12));
+    assert_eq!(told(&mut reads, 10 + hold), ["1-"]);
+    reads.finish(ticket, is(1, 2));
+    assert_eq!(told(&mut reads, 20 + hold), [""; 0]);
+    reads.upsert(key(1), at(30 + hold), None);
+    let ticket = start(&mut reads);
+    reads.finish(ticket, is(1, 3));
+    assert_eq!(told(&mut reads, 40 + hold), ["1=3"], "it seems to exist after all");
 }
 
 #[test]
@@ -356,6 +391,8 @@ struct World {
     view: HashMap<i64, i64>,
     /// The newest version that it ever heard of, and the largest number once it is gone.
     heard: HashMap<i64, i64>,
+    /// The newest version that a read has found, as long as it has to be told yet.
+    owed: HashMap<i64, i64>,
     told_at: Duration,
 }
 
@@ -370,6 +407,7 @@ impl World {
             asking: None,
             view: HashMap::new(),
             heard: HashMap::new(),
+            owed: HashMap::new(),
             told_at: Duration::ZERO,
         };
         world.take(Step::Ask);
@@ -401,6 +439,9 @@ impl World {
                 if read < self.reading.len() {
                     let (ticket, key, found) = self.reading.remove(read);
                     let found = found.unwrap_or_else(|| found_now(&self.truth, &key));
+                    if let Found::Is(leg) = &found {
+                        self.owe(key.id, leg.leg_id);
+                    }
                     self.reads.finish(ticket, found);
                 }
             }
@@ -448,12 +489,20 @@ impl World {
         }
     }
 
+    /// What a read has found is to be told, unless that or more was.
+    fn owe(&mut self, id: i64, version: i64) {
+        if self.heard.get(&id).is_none_or(|heard| *heard < version) {
+            self.owed.insert(id, version);
+        }
+    }
+
     fn reconnect(&mut self) {
         while let Some(notice) = self.reads.tell(at(self.now)) {
             self.listen(&notice);
         }
         self.frames.clear();
         self.reading.clear();
+        self.owed.clear();
         self.reads.reset();
         self.asking = Some((self.now, None));
     }
@@ -464,6 +513,7 @@ impl World {
         match &notice.what {
             Seen::Leg(leg) => self.hear(leg.key.id, leg.leg_id),
             Seen::LegGone(key) => {
+                assert_eq!(self.owed.get(&key.id), None, "{} is gone before it was told", key.id);
                 self.view.remove(&key.id);
                 self.heard.insert(key.id, i64::MAX);
             }
@@ -484,6 +534,7 @@ impl World {
         let heard = self.heard.entry(id).or_default();
         assert!(*heard <= version, "{id} goes back from version {heard} to {version}");
         *heard = version;
+        self.owed.retain(|owed, found| *owed != id || *found > version);
         self.view.insert(id, version);
     }
 
@@ -524,7 +575,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     /// Whatever takes how long: no participant ever goes back to an earlier state or comes back
-    /// from the dead, and in the end the listener knows what the PBX knows.
+    /// from the dead, what a read has found is told before its participant is gone, and in the end
+    /// the listener knows what the PBX knows.
     #[test]
     fn no_participant_goes_back_and_the_truth_arrives_in_the_end(steps in prop::collection::vec(step(), 0..80)) {
         let mut world = World::new();
@@ -538,5 +590,6 @@ proptest! {
             .map(|leg| (leg.key.id, leg.leg_id))
             .collect();
         prop_assert_eq!(world.view, truth);
+        prop_assert!(world.owed.is_empty(), "found and not told: {:?}", world.owed);
     }
 }

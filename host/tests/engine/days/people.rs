@@ -3,7 +3,7 @@
 use callhook_pbx::exchange::{Exchange, Participant, Refused, Status, Who};
 
 use super::dice::Dice;
-use crate::office::{EXTENSIONS, TRUNK};
+use crate::office::EXTENSIONS;
 
 /// More calls than this at a time, and nobody calls.
 const BUSY: usize = 12;
@@ -76,21 +76,7 @@ fn something_happens(
     let to = somewhere(dice);
     let ringing = somebody(exchange, dice, call, Status::Ringing);
     let talking = somebody(exchange, dice, call, Status::Connected);
-    // What rings outside is nobody's here to send elsewhere.
-    let dials_out = exchange.call(call).is_some_and(|call| {
-        let outside = |id: &i64| exchange.participant(*id).is_some_and(|leg| leg.dn == TRUNK);
-        !outside(&call.anchor) && call.offers.iter().any(outside)
-    });
-    // With a guest in it, who of three talks with whom afterwards is anybody's guess.
-    let has_guests = |call| exchange.call(call).is_some_and(|call| !call.joined.is_empty());
-    let only_outside = exchange.call(call).is_some_and(|call| {
-        let outside = |id: i64| exchange.participant(id).is_some_and(|leg| leg.dn == TRUNK);
-        outside(call.anchor) && call.talking.is_some_and(outside)
-    });
     match dice.below(24) {
-        14 if only_outside => Ok(()),
-        17 | 18 if has_guests(call) => Ok(()),
-        8 | 12 if dials_out => Ok(()),
         0..6 => exchange.answer(call, ringing),
         6 => exchange.reject(call, ringing),
         7 => exchange.take_own_call(call, ringing),
@@ -121,7 +107,6 @@ fn something_happens(
                 takes_part(call) && takes_part(second)
             });
             match both {
-                Some(_) if has_guests(call) || has_guests(second) => Ok(()),
                 Some(by) => exchange.join(call, second, by).map(drop),
                 None => Ok(()),
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use callhook::event::{CallEvent, Direction, EventKind};
 
-use callhook_pbx::exchange::Participant;
+use callhook_pbx::exchange::{Call, Participant, Status};
 
 use crate::desk::{Desk, line};
 use crate::office::{EXTENSIONS, TRUNK};
@@ -12,11 +12,42 @@ use crate::office::{EXTENSIONS, TRUNK};
 /// Who talked with whom outside, and how much of what was told has been compared.
 #[derive(Default)]
 pub(crate) struct Record {
-    /// By the number outside: who talks with it now.
-    talks: BTreeMap<String, String>,
+    /// The conversations of the moment.
+    talks: Vec<Talk>,
     /// Every talk that began and was not told yet: number outside, extension.
     began: BTreeMap<String, Vec<String>>,
+    /// By the number outside: who was told to talk with it.
+    told: BTreeMap<String, String>,
     compared: usize,
+}
+
+/// A conversation with somebody outside.
+///
+/// Of two who talk it is certain who has the call. Where somebody listens in, or is the third in a
+/// conference, or has joined two who are both outside, the wire shows several legs that are equally
+/// connected. Then any of those inside may be told to talk with any of those outside, but one of
+/// them must be, and stays it until their leg is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Talk {
+    outside: BTreeSet<String>,
+    inside: BTreeSet<String>,
+}
+
+impl Talk {
+    /// Who talks with whom, if that is certain.
+    fn pair(&self) -> Option<(&String, &String)> {
+        let certain = self.outside.len() == 1 && self.inside.len() == 1;
+        self.outside.first().zip(self.inside.first()).filter(|_| certain)
+    }
+
+    fn may_be(&self, outside: &str, inside: &str) -> bool {
+        self.outside.contains(outside) && self.inside.contains(inside)
+    }
+
+    /// One of its pairs was told.
+    fn is_among(&self, told: &BTreeMap<String, String>) -> bool {
+        told.iter().any(|(outside, inside)| self.may_be(outside, inside))
+    }
 }
 
 impl Record {
@@ -32,17 +63,27 @@ impl Record {
                 format!("{wrong}: {} of {}\n{}", line(event), event.caller_id, told.join("\n"))
             })?;
         }
-        match self.began.iter().find(|(_, who)| !who.is_empty()) {
-            Some((number, who)) => Err(format!("not told: {who:?} answered {number}")),
+        if let Some((number, who)) = self.began.iter().find(|(_, who)| !who.is_empty()) {
+            return Err(format!("not told: {who:?} answered {number}"));
+        }
+        match self.talks.iter().find(|talk| !talk.is_among(&self.told)) {
+            Some(talk) => Err(format!("not told: {talk:?}, but {:?}", self.told)),
             None => Ok(()),
         }
     }
 
     /// Notes who talks with whom outside.
     fn note(&mut self, desk: &Desk) {
-        let now: BTreeMap<String, String> = talks(desk);
-        for (number, who) in &now {
-            if self.talks.get(number) != Some(who) {
+        let now = talks(desk);
+        for (number, who) in now.iter().filter_map(Talk::pair) {
+            let before = self.talks.iter().find(|talk| talk.outside.contains(number));
+            let knew = match before {
+                // Nobody was told again who was told already.
+                Some(talk) if talk.pair().is_none() => self.told.get(number) == Some(who),
+                Some(talk) => talk.inside.contains(who),
+                None => false,
+            };
+            if !knew {
                 self.began.entry(number.clone()).or_default().push(who.clone());
             }
         }
@@ -60,13 +101,21 @@ impl Record {
                 Err("nobody rings".to_owned())
             }
             EventKind::Started(_) => {
+                let user = &event.user.number;
                 let began = self.began.entry(number.clone()).or_default();
-                if began.first() == Some(&event.user.number) {
-                    began.remove(0);
-                    Ok(())
-                } else {
-                    Err(format!("a start, but those who answered are {began:?}"))
+                let unsure = |talk: &&Talk| talk.pair().is_none() && talk.may_be(number, user);
+                let new = match self.talks.iter().find(unsure) {
+                    Some(talk) => !talk.is_among(&self.told),
+                    None if began.first() == Some(user) => true,
+                    // Which of two calls with somebody outside goes on is the exchange's affair.
+                    None => !self.told.contains_key(number) && is_with_outside(number, desk),
+                };
+                if !new {
+                    return Err(format!("a start, but those who answered are {began:?}"));
                 }
+                began.retain(|who| who != user);
+                self.told.insert(number.clone(), user.clone());
+                Ok(())
             }
             EventKind::Ended(ended)
                 if !ended.transferred && outside_there && !is_with_outside(number, desk) =>
@@ -75,6 +124,10 @@ impl Record {
             }
             EventKind::Ended(ended) if ended.transferred && !outside_there => {
                 Err("moved, but the party outside is gone".to_owned())
+            }
+            EventKind::Ended(_) => {
+                self.told.remove(number);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -91,15 +144,26 @@ fn is_with_outside(number: &str, desk: &Desk) -> bool {
     })
 }
 
-fn talks(desk: &Desk) -> BTreeMap<String, String> {
-    let leg = |id| desk.exchange.participant(id);
-    let pairs = desk.exchange.calls().filter_map(|call| {
-        let (anchor, talking) = (leg(call.anchor)?, leg(call.talking?)?);
-        let (outside, inside) =
-            if anchor.dn == TRUNK { (anchor, talking) } else { (talking, anchor) };
-        let is_person = EXTENSIONS.contains(&inside.dn.as_str());
-        (outside.dn == TRUNK && is_person)
-            .then(|| (outside.party_caller_id.clone(), inside.dn.clone()))
-    });
-    pairs.collect()
+fn talks(desk: &Desk) -> Vec<Talk> {
+    let talk_in = |call: &Call| {
+        let parts = call.talking.into_iter().chain(call.joined.iter().copied());
+        let legs: Vec<&Participant> = [call.anchor]
+            .into_iter()
+            .chain(parts)
+            .filter_map(|id| desk.exchange.participant(id))
+            .collect();
+        let outside = legs.iter().filter(|leg| leg.dn == TRUNK);
+        let inside = legs.iter().filter(|leg| {
+            EXTENSIONS.contains(&leg.dn.as_str())
+                && leg.status != Status::Ringing
+                && leg.status != Status::Dialing
+        });
+        Talk {
+            outside: outside.map(|leg| leg.party_caller_id.clone()).collect(),
+            inside: inside.map(|leg| leg.dn.clone()).collect(),
+        }
+    };
+    let talks =
+        desk.exchange.calls().filter(|call| call.talking.is_some() || !call.joined.is_empty());
+    talks.map(talk_in).filter(|talk| !talk.outside.is_empty() && !talk.inside.is_empty()).collect()
 }

@@ -238,7 +238,24 @@ impl Exchange {
         let next = self.plan.dns.get(dn).and_then(|found| found.if_not_answered.clone());
         match next {
             Some(to) if self.reachable(&to).is_ok() => self.forward(call, &to, dn),
+            _ if self.guest_stays(call) => {}
             _ => self.end_call(call, first),
         }
+    }
+
+    /// Whoever listened in talks with the caller now, where nobody else does.
+    fn guest_stays(&mut self, call: i64) -> bool {
+        let guest = self.with(call, |call| {
+            let guest = call.joined.first().copied()?;
+            call.joined.remove(0);
+            call.talking = Some(guest);
+            call.group = None;
+            Some(guest)
+        });
+        let Some(guest) = guest else { return false };
+        self.connect_leg(call, guest, Status::Connected);
+        self.show_anchor(call);
+        self.release_waiting(call);
+        true
     }
 }

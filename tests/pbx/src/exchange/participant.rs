@@ -90,6 +90,9 @@ pub enum Kind {
     /// A fax DN (the word is inferred).
     #[serde(rename = "Wfax")]
     Fax,
+    /// A conference room (the word is inferred).
+    #[serde(rename = "Wconference")]
+    Conference,
     /// Nothing is known (observed).
     None,
 }
@@ -107,6 +110,7 @@ impl Kind {
             Self::SpecialMenu => "Wspecialmenu",
             Self::Parking => "Wparking",
             Self::Fax => "Wfax",
+            Self::Conference => "Wconference",
             Self::None => "None",
         }
     }

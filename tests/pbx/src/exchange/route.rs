@@ -31,7 +31,8 @@ impl Exchange {
             | Kind::RoutePoint
             | Kind::SpecialMenu
             | Kind::Parking
-            | Kind::Fax => self.enter(call, to, origin),
+            | Kind::Fax
+            | Kind::Conference => self.enter(call, to, origin),
         }
         self.show_anchor(call);
     }

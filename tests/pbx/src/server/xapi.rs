@@ -106,6 +106,7 @@ fn active(state: &State, call: &Call) -> Value {
 fn peer(number: &str, name: &str, kind: Kind) -> Value {
     let word = match kind {
         Kind::Fax => "Fax",
+        Kind::Conference => "Conference",
         Kind::Extension => "Extension",
         Kind::Queue => "Queue",
         Kind::RingGroup => "RingGroup",
