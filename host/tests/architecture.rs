@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("event", &[]),
     ("clock", &[]),
     ("request", &[]),
@@ -28,6 +28,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("outbox", &["clock", "event", "metrics", "request"]),
     ("delivery", &["clock", "config", "metrics", "outbox", "tls"]),
     ("console", &["metrics"]),
+    ("control", &[]),
     ("pipeline", &["calls", "clock", "event", "metrics", "outbox", "plugins", "routes", "source"]),
     (
         "app",
