@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -17,7 +18,9 @@ use crate::calls::{Engine, Step};
 use crate::clock::Clock;
 use crate::event::{CallEvent, EventKind, Party};
 use crate::metrics::Metrics;
-use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, StoredEvent};
+use crate::outbox::{
+    Class, Commit, FailedTransform, NewRequest, Outbox, Receipt, StoredEvent,
+};
 use crate::plugins::Directory;
 use crate::routes::{self, Plan, Route};
 use crate::source::notice::{Notice, Seen};
@@ -115,6 +118,63 @@ impl Pipeline {
                 observer(event);
             }
         }
+    }
+}
+
+/// What a replay concerns.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    /// Only this endpoint.
+    pub(crate) endpoint: Option<String>,
+    /// Also events that only matter while they are new.
+    pub(crate) popups: bool,
+}
+
+/// What a replay made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Replayed {
+    /// New requests.
+    pub(crate) requests: u64,
+    /// Events that a plugin failed on.
+    pub(crate) failures: u64,
+    /// Events that only mattered while they were new.
+    pub(crate) skipped: u64,
+}
+
+impl Pipeline {
+    /// Makes new requests of stored events, with today's routes, and queues them for the disk.
+    pub(crate) fn replay(
+        &mut self,
+        events: &[StoredEvent],
+        scope: &Scope,
+    ) -> anyhow::Result<(Replayed, Receipt)> {
+        let only = scope.endpoint.as_deref();
+        if let Some(name) = only {
+            let there = self.routes.iter().any(|route| route.endpoint.name == name);
+            ensure!(there, "there is no endpoint {name} in the settings");
+        }
+        let mut all = Commit::default();
+        let mut replayed = Replayed::default();
+        for stored in events {
+            let event: CallEvent = serde_json::from_str(&stored.json)
+                .with_context(|| format!("while reading the event {}", stored.event_id))?;
+            if class(&event.kind) != Class::Core && !scope.popups {
+                replayed.skipped += 1;
+                continue;
+            }
+            let routes = self.routes.iter();
+            let routes = routes.filter(|route| only.is_none_or(|name| route.endpoint.name == name));
+            add(&mut all, &event, routes::plan(routes, &event), &self.metrics);
+        }
+        for request in &mut all.requests {
+            request.generation =
+                self.outbox.next_generation(&request.event_id, &request.endpoint)?;
+            request.expires_in = None;
+            request.class = Class::Core;
+        }
+        replayed.requests = all.requests.len() as u64;
+        replayed.failures = all.failures.len() as u64;
+        Ok((replayed, self.outbox.append(all)))
     }
 }
 

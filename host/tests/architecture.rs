@@ -33,14 +33,14 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     (
         "app",
         &[
-            "calls", "clock", "config", "console", "delivery", "metrics", "outbox", "pipeline",
+            "calls", "clock", "config", "console", "control", "delivery", "metrics", "outbox", "pipeline",
             "plugins", "routes", "source",
         ],
     ),
     ("demo", &["app", "clock", "config", "event"]),
     ("fuzzing", &["calls", "config", "source"]),
     ("shutdown", &[]),
-    ("cli", &["app", "clock", "config", "demo", "shutdown"]),
+    ("cli", &["app", "clock", "config", "control", "demo", "outbox", "shutdown"]),
 ];
 
 /// A library, and the one place that may name it.
