@@ -18,15 +18,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
-use self::operator::Desk;
-pub use self::operator::{Delivered, give};
+pub use self::operator::{Operator, Replay, Tally, deliveries, each};
 pub use self::record::record;
 pub use self::settings::Faults;
 use crate::calls::Engine;
 use crate::clock::Clock;
 use crate::config::{Config, PbxConfig};
 use crate::console;
-use crate::control;
 use crate::delivery::{Delivery, probe};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, SqliteOutbox};
@@ -133,9 +131,7 @@ impl App {
         let mut tasks = JoinSet::new();
         self.listen(&health, &stopped, &mut tasks).await?;
         self.prune(&outbox, &stopped, &mut tasks);
-        let (inputs, notices) = mpsc::channel(NOTICES);
-        self.take_orders(&outbox, &inputs, &stopped, &mut tasks);
-        self.watch(inputs, &stopped, &mut tasks)?;
+        let notices = self.watch(&stopped, &mut tasks)?;
         let (delivery_stop, delivery_stopped) = oneshot::channel::<()>();
         let delivery = self.deliver(&outbox, delivery_stopped)?;
         let pipeline = self.pipeline(exchanges, outbox);
@@ -237,30 +233,13 @@ impl App {
         Ok(())
     }
 
-    /// Lets the operator give orders. The service does its work without, too.
-    fn take_orders(
-        &self,
-        outbox: &Arc<dyn Outbox>,
-        inputs: &mpsc::Sender<Input>,
-        stopped: &watch::Receiver<bool>,
-        tasks: &mut JoinSet<()>,
-    ) {
-        match control::listen(&control::path(&self.config.storage)) {
-            Ok(listener) => {
-                let desk = Desk { outbox: Arc::clone(outbox), jobs: inputs.downgrade() };
-                tasks.spawn(control::serve(listener, Arc::new(desk), stopped.clone()));
-            }
-            Err(error) => tracing::warn!("No orders can be taken: {error:#}."),
-        }
-    }
-
     /// Starts to watch all exchanges.
     fn watch(
         &self,
-        all: mpsc::Sender<Input>,
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<mpsc::Receiver<Input>> {
+        let (all, notices) = mpsc::channel(NOTICES);
         for (index, pbx) in self.config.pbxs.iter().enumerate() {
             let watcher =
                 Watcher::new(settings::watcher(pbx), self.clock.clone(), self.metrics.clone())
@@ -269,7 +248,7 @@ impl App {
             tasks.spawn(watcher.run(own, stopped.clone()));
             tasks.spawn(label(index, of_one, all.clone()));
         }
-        Ok(())
+        Ok(notices)
     }
 
     fn deliver(

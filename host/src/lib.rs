@@ -19,7 +19,6 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
-pub mod control;
 pub mod delivery;
 pub mod demo;
 pub mod event;

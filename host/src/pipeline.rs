@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::event::{CallEvent, EventKind, Party};
 use crate::metrics::Metrics;
 use crate::outbox::{
-    Class, Commit, FailedTransform, NewRequest, Outbox, Receipt, StoredEvent,
+    Class, Commit, FailedTransform, NewRequest, Outbox, Scan, StoredEvent,
 };
 use crate::plugins::Directory;
 use crate::routes::{self, Plan, Route};
@@ -141,41 +141,33 @@ pub(crate) struct Replayed {
     pub(crate) skipped: u64,
 }
 
-impl Pipeline {
-    /// Makes new requests of stored events, with today's routes, and queues them for the disk.
-    pub(crate) fn replay(
-        &mut self,
-        events: &[StoredEvent],
-        scope: &Scope,
-    ) -> anyhow::Result<(Replayed, Receipt)> {
-        let only = scope.endpoint.as_deref();
-        if let Some(name) = only {
-            let there = self.routes.iter().any(|route| route.endpoint.name == name);
-            ensure!(there, "there is no endpoint {name} in the settings");
+/// New requests of stored events, as `routes` make them today.
+pub(crate) fn replay(
+    routes: &[Route],
+    events: &[StoredEvent],
+    scope: &Scope,
+    kept: &dyn Scan,
+    metrics: &Metrics,
+) -> anyhow::Result<(Commit, Replayed)> {
+    let mut commit = Commit::default();
+    let mut replayed = Replayed::default();
+    for stored in events {
+        let event: CallEvent = serde_json::from_str(&stored.json)
+            .with_context(|| format!("while reading the event {}", stored.event_id))?;
+        if class(&event.kind) != Class::Core && !scope.popups {
+            replayed.skipped += 1;
+            continue;
         }
-        let mut all = Commit::default();
-        let mut replayed = Replayed::default();
-        for stored in events {
-            let event: CallEvent = serde_json::from_str(&stored.json)
-                .with_context(|| format!("while reading the event {}", stored.event_id))?;
-            if class(&event.kind) != Class::Core && !scope.popups {
-                replayed.skipped += 1;
-                continue;
-            }
-            let routes = self.routes.iter();
-            let routes = routes.filter(|route| only.is_none_or(|name| route.endpoint.name == name));
-            add(&mut all, &event, routes::plan(routes, &event), &self.metrics);
-        }
-        for request in &mut all.requests {
-            request.generation =
-                self.outbox.next_generation(&request.event_id, &request.endpoint)?;
-            request.expires_in = None;
-            request.class = Class::Core;
-        }
-        replayed.requests = all.requests.len() as u64;
-        replayed.failures = all.failures.len() as u64;
-        Ok((replayed, self.outbox.append(all)))
+        add(&mut commit, &event, routes::plan(routes, &event), metrics);
     }
+    for request in &mut commit.requests {
+        request.generation = kept.next_generation(&request.event_id, &request.endpoint)?;
+        request.expires_in = None;
+        request.class = Class::Core;
+    }
+    replayed.requests = commit.requests.len() as u64;
+    replayed.failures = commit.failures.len() as u64;
+    Ok((commit, replayed))
 }
 
 /// Adds what the directory knows of a party; it goes before what the PBX told.

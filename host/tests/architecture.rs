@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("event", &[]),
     ("clock", &[]),
     ("request", &[]),
@@ -28,19 +28,18 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("outbox", &["clock", "event", "metrics", "request"]),
     ("delivery", &["clock", "config", "metrics", "outbox", "tls"]),
     ("console", &["metrics"]),
-    ("control", &[]),
     ("pipeline", &["calls", "clock", "event", "metrics", "outbox", "plugins", "routes", "source"]),
     (
         "app",
         &[
-            "calls", "clock", "config", "console", "control", "delivery", "metrics", "outbox", "pipeline",
+            "calls", "clock", "config", "console", "delivery", "metrics", "outbox", "pipeline",
             "plugins", "routes", "source",
         ],
     ),
     ("demo", &["app", "clock", "config", "event"]),
     ("fuzzing", &["calls", "config", "source"]),
     ("shutdown", &[]),
-    ("cli", &["app", "clock", "config", "control", "demo", "outbox", "shutdown"]),
+    ("cli", &["app", "clock", "config", "demo", "outbox", "shutdown"]),
 ];
 
 /// A library, and the one place that may name it.

@@ -1,7 +1,6 @@
 //! `callhook deliveries` and `callhook replay`: what became of events, and what should.
 //!
-//! Reading goes to the database itself. What changes something is an order to the service that
-//! has the database open, and is carried out here only if none has.
+//! All of it works on the database itself, whether a service has it open or not.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -13,13 +12,9 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::{ConfigArgument, Failure, log};
-use crate::app::{self, Delivered};
+use crate::app::{Operator, Replay, Tally, deliveries, each};
 use crate::config::{Config, Loaded, LogConfig, LogLevel};
-use crate::control::{Order, Replay, Selection, Tally};
-use crate::outbox::{DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState};
-
-/// So many rows are read at once.
-const PAGE: usize = 500;
+use crate::outbox::{DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Scan as _, Selection};
 
 /// What became of events.
 #[derive(Debug, clap::Args)]
@@ -141,14 +136,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         What::Export { config, which } => export(&load(config)?, which.filter()),
         What::Retry { config, ids, which } => {
             let which = which.selection(ids)?;
-            give(config, Order::Retry(which), "sent again")
+            change(config, "sent again", |operator| operator.retry(&which))
         }
         What::Bury { config, ids, which, reason } => {
-            let (which, reason) = (which.selection(ids)?, reason.clone());
-            give(config, Order::Bury { which, reason }, "given up")
+            let which = which.selection(ids)?;
+            change(config, "given up", |operator| operator.bury(&which, reason))
         }
         What::Resume { config, endpoint } => {
-            give(config, Order::Resume { endpoint: endpoint.clone() }, "waiting, sent from now on")
+            let mut operator = open(config)?;
+            let was_off = operator.resume(endpoint)?;
+            let said = if was_off { "is delivered to again" } else { "was not switched off" };
+            println!("{endpoint} {said}");
+            Ok(())
         }
     }
 }
@@ -161,7 +160,7 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
     }
     let replay =
         Replay { from: *from, until: *to, endpoint: endpoint.clone(), popups: *popups };
-    give(config, Order::Replay(replay), "made")
+    change(config, "made", |operator| operator.replay(&replay))
 }
 
 impl Which {
@@ -198,14 +197,10 @@ impl Which {
                        --since and --until");
             return Err(Failure::Settings);
         }
-        Ok(Selection {
-            ids: ids.to_vec(),
-            states: self.state.iter().map(|state| state.name().to_owned()).collect(),
-            endpoint: self.endpoint.clone(),
-            chain: self.chain(),
-            since: self.since,
-            until: self.until,
-        })
+        if ids.is_empty() {
+            return Ok(Selection::Filter(self.filter()));
+        }
+        Ok(Selection::Ids(ids.to_vec()))
     }
 }
 
@@ -215,13 +210,16 @@ fn load(config: &ConfigArgument) -> Result<Config, Failure> {
     Ok(config)
 }
 
-fn give(config: &ConfigArgument, order: Order, what: &str) -> Result<(), Failure> {
-    let path = &config.config;
-    let config = load(config)?;
-    let tally = match super::runtime()?.block_on(app::give(config, order))? {
-        Ok(tally) => tally,
-        Err(faults) => return Err(super::tell(path, &faults.0)),
-    };
+fn open(argument: &ConfigArgument) -> Result<Operator, Failure> {
+    Operator::open(load(argument)?)?.map_err(|faults| super::tell(&argument.config, &faults.0))
+}
+
+fn change(
+    config: &ConfigArgument,
+    what: &str,
+    carry_out: impl FnOnce(&mut Operator) -> anyhow::Result<Tally>,
+) -> Result<(), Failure> {
+    let tally = carry_out(&mut open(config)?)?;
     let Tally { done, failed, skipped } = tally;
     println!("{done} {} {what}", plural(done, "request", "requests"));
     if skipped > 0 {
@@ -243,37 +241,19 @@ fn plural<'a>(count: u64, one: &'a str, more: &'a str) -> &'a str {
     if count == 1 { one } else { more }
 }
 
-/// Calls `take` with all rows that `filter` lets through, up to `limit`.
-fn each(
-    delivered: &Delivered,
-    mut filter: DeliveryFilter,
-    mut limit: usize,
-    mut take: impl FnMut(&DeliveryRow) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    while limit > 0 {
-        filter.limit = PAGE.min(limit);
-        let rows = delivered.list(&filter)?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        filter.after = Some(last.cursor);
-        limit -= rows.len();
-        rows.iter().try_for_each(&mut take)?;
-    }
-    Ok(())
-}
-
 fn list(
     config: &Config,
     filter: &DeliveryFilter,
     limit: usize,
     json: bool,
 ) -> Result<(), Failure> {
-    let delivered = Delivered::open(config)?;
     let mut out = std::io::stdout().lock();
-    let written = each(&delivered, filter.clone(), limit, |row| {
-        if json { writeln!(out, "{}", row_as_json(row)) } else { writeln!(out, "{}", line(row)) }
-            .context("while writing to stdout")
-    });
-    Ok(written?)
+    each(&deliveries(config)?, filter.clone(), limit, |row| {
+        let line = if json { row_as_json(row).to_string() } else { line(row) };
+        writeln!(out, "{line}").context("while writing to stdout")?;
+        Ok(true)
+    })?;
+    Ok(())
 }
 
 fn line(row: &DeliveryRow) -> String {
@@ -339,7 +319,7 @@ fn detail_as_json(detail: &DeliveryDetail) -> serde_json::Value {
 }
 
 fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
-    let detail = Delivered::open(config)?
+    let detail = deliveries(config)?
         .show(id)?
         .with_context(|| format!("there is no delivery {id}; `callhook deliveries list` shows all"))?;
     if json {
@@ -389,12 +369,14 @@ fn told(detail: &DeliveryDetail) -> String {
 }
 
 fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {
-    let delivered = Delivered::open(config)?;
+    let kept = deliveries(config)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    each(&delivered, filter, usize::MAX, |row| {
+    each(&kept, filter, usize::MAX, |row| {
         // It may have been pruned since it was listed.
-        let Some(detail) = delivered.show(&row.id)? else { return Ok(()) };
-        writeln!(out, "{}", detail_as_json(&detail)).context("while writing to stdout")
+        if let Some(detail) = kept.show(&row.id)? {
+            writeln!(out, "{}", detail_as_json(&detail)).context("while writing to stdout")?;
+        }
+        Ok(true)
     })?;
     Ok(out.flush().context("while writing to stdout")?)
 }
