@@ -6,6 +6,7 @@ mod record;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -94,7 +95,8 @@ impl App {
             probes.push(Probe { what: "pbx", name: pbx.name.clone(), found });
         }
         for endpoint in &self.config.endpoints {
-            let reached = probe(&endpoint.url, &settings::delivery(endpoint)).await;
+            let reached =
+                probe(&endpoint.url, &settings::delivery(endpoint, self.config.console)).await;
             let found = reached
                 .map(|address| format!("reached at {address}"))
                 .map_err(|error| format!("{error:#}"));
@@ -129,11 +131,11 @@ impl App {
         let health = Arc::new(Health { outbox: Arc::clone(&outbox), exchanges: watched });
 
         let mut tasks = JoinSet::new();
-        self.listen(&health, &stopped, &mut tasks).await?;
+        let console = self.listen(&health, &stopped, &mut tasks).await?;
         self.prune(&outbox, &stopped, &mut tasks);
         let notices = self.watch(&stopped, &mut tasks)?;
         let (delivery_stop, delivery_stopped) = oneshot::channel::<()>();
-        let delivery = self.deliver(&outbox, delivery_stopped)?;
+        let delivery = self.deliver(&outbox, console, delivery_stopped)?;
         let pipeline = self.pipeline(exchanges, outbox);
         let runtime = Handle::current();
         let (alive, died) = oneshot::channel::<()>();
@@ -216,13 +218,14 @@ impl App {
         });
     }
 
+    /// Opens the console, if one is set, and says where.
     async fn listen(
         &self,
         health: &Arc<Health>,
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<()> {
-        let Some(address) = self.config.console else { return Ok(()) };
+    ) -> anyhow::Result<Option<SocketAddr>> {
+        let Some(address) = self.config.console else { return Ok(None) };
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("while opening the console at {address} (see `listen` in [console])")
         })?;
@@ -230,7 +233,7 @@ impl App {
         tracing::info!(%address, "Console listens.");
         let health: Arc<dyn console::Health> = Arc::<Health>::clone(health);
         tasks.spawn(console::serve(listener, health, self.metrics.clone(), stopped.clone()));
-        Ok(())
+        Ok(Some(address))
     }
 
     /// Starts to watch all exchanges.
@@ -254,9 +257,11 @@ impl App {
     fn deliver(
         &self,
         outbox: &Arc<dyn Outbox>,
+        console: Option<SocketAddr>,
         stopped: oneshot::Receiver<()>,
     ) -> anyhow::Result<JoinHandle<()>> {
-        let endpoints = self.config.endpoints.iter().map(settings::delivery).collect();
+        let settings = |endpoint| settings::delivery(endpoint, console);
+        let endpoints = self.config.endpoints.iter().map(settings).collect();
         let delivery = Delivery::new(endpoints, outbox, &self.clock, &self.metrics)?;
         Ok(tokio::spawn(delivery.run(async {
             // A sender that is gone means the same as a word from it.

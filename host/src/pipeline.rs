@@ -18,11 +18,10 @@ use crate::calls::{Engine, Step};
 use crate::clock::Clock;
 use crate::event::{CallEvent, EventKind, Party};
 use crate::metrics::Metrics;
-use crate::outbox::{
-    Class, Commit, FailedTransform, NewRequest, Outbox, Scan, StoredEvent,
-};
+use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, Scan, StoredEvent};
 use crate::plugins::Directory;
-use crate::routes::{self, Plan, Route};
+use crate::redact;
+use crate::routes::{self, Plan, Planned, Route};
 use crate::source::notice::{Notice, Seen};
 
 /// Without anything due, the thread looks again this often.
@@ -203,17 +202,7 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
         Ok(stored) => commit.events.push(stored),
         Err(error) => tracing::error!(event = event.event_id, "Cannot keep the event: {error:#}."),
     }
-    commit.requests.extend(plan.requests.into_iter().map(|planned| NewRequest {
-        event_id: event.event_id.clone(),
-        endpoint: planned.endpoint,
-        index: planned.index,
-        lane: format!("{}/{}", event.pbx, event.id.chain),
-        sequence: event.sequence,
-        generation: 0,
-        expires_in: None,
-        class: class(&event.kind),
-        request: planned.request,
-    }));
+    commit.requests.extend(plan.requests.into_iter().map(|planned| new_request(event, planned)));
     for failed in plan.failures {
         let failure = failed.failure;
         metrics.plugin_failure(failure.kind.name());
@@ -221,7 +210,7 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
             event = event.event_id,
             endpoint = failed.endpoint,
             "Plugin failed, the event is kept as a dead letter: {}.",
-            without_numbers(&failure.to_string())
+            redact::numbers(&failure.to_string())
         );
         tracing::debug!(event = event.event_id, stderr = failure.stderr, "What the plugin wrote.");
         commit.failures.push(FailedTransform {
@@ -234,37 +223,35 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
     }
 }
 
+fn new_request(event: &CallEvent, planned: Planned) -> NewRequest {
+    let mut new = NewRequest {
+        event_id: event.event_id.clone(),
+        endpoint: planned.endpoint,
+        index: planned.index,
+        lane: format!("{}/{}", event.pbx, event.id.chain),
+        sequence: event.sequence,
+        generation: 0,
+        expires_in: is_popup(&event.kind).then_some(planned.popup_expiry),
+        class: class(&event.kind),
+        request: planned.request,
+    };
+    if !planned.ordered {
+        // Alone in its lane it waits for nothing.
+        new.lane = new.id();
+    }
+    new
+}
+
+/// Whether it matters only while it is new.
+fn is_popup(kind: &EventKind) -> bool {
+    !matches!(kind, EventKind::Started(_) | EventKind::Ended(_) | EventKind::Recording(_))
+}
+
 /// What gives way to what when the disk is full.
 fn class(kind: &EventKind) -> Class {
     match kind {
         EventKind::Ringing(_) => Class::Popup,
         EventKind::Started(_) | EventKind::Ended(_) => Class::Core,
         _ => Class::Extra,
-    }
-}
-
-/// A plugin's own words may repeat a phone number; a log for everybody does not.
-fn without_numbers(text: &str) -> String {
-    const PHONE_NUMBER: usize = 7;
-    let mut masked = String::new();
-    for run in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
-        let digits = run.chars().filter(char::is_ascii_digit).count();
-        if digits >= PHONE_NUMBER {
-            masked.extend(run.chars().map(|c| if c.is_ascii_digit() { '*' } else { c }));
-        } else {
-            masked.push_str(run);
-        }
-    }
-    masked
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_numbers;
-
-    #[test]
-    fn phone_numbers_are_masked_and_limits_are_not() {
-        let text = "no contact 420774852629 for 106; the limit is 65536";
-        assert_eq!(without_numbers(text), "no contact ************ for 106; the limit is 65536");
     }
 }

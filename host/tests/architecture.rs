@@ -14,11 +14,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("event", &[]),
     ("clock", &[]),
     ("request", &[]),
     ("metrics", &[]),
+    ("redact", &[]),
     ("tls", &[]),
     ("config", &["event"]),
     ("source", &["clock", "config", "event", "metrics", "tls"]),
@@ -26,9 +27,12 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("plugins", &["event", "request"]),
     ("routes", &["config", "event", "plugins", "request"]),
     ("outbox", &["clock", "event", "metrics", "request"]),
-    ("delivery", &["clock", "config", "metrics", "outbox", "tls"]),
+    ("delivery", &["clock", "config", "metrics", "outbox", "redact", "tls"]),
     ("console", &["metrics"]),
-    ("pipeline", &["calls", "clock", "event", "metrics", "outbox", "plugins", "routes", "source"]),
+    (
+        "pipeline",
+        &["calls", "clock", "event", "metrics", "outbox", "plugins", "redact", "routes", "source"],
+    ),
     (
         "app",
         &[

@@ -133,7 +133,8 @@ async fn orders_are_carried_out_without_a_service_too() {
     assert_eq!(said, ["1 request sent again"]);
     let waiting = office.wait_for("waiting", 1).await;
     assert_eq!(id(&waiting[0]), id(&dead[2]));
-    let said = office.does(&["deliveries", "bury"], &["--state", "waiting", "--reason", "too late"]);
+    let said =
+        office.does(&["deliveries", "bury"], &["--state", "waiting", "--reason", "too late"]);
     assert_eq!(said, ["1 request given up"]);
     let dead = office.wait_for("dead", 3).await;
     assert_eq!(dead[2]["reason"], "too late");
@@ -168,7 +169,8 @@ async fn stored_events_are_replayed_through_todays_settings() {
         ini: office.ini.section("webhook.second", &[&format!("url = {}b", office.receiver.url())]),
         ..office
     };
-    let said = elsewhere.does(&["replay"], &[&day[..], &["--endpoint", "second", "--popups"]].concat());
+    let said =
+        elsewhere.does(&["replay"], &[&day[..], &["--endpoint", "second", "--popups"]].concat());
     assert_eq!(said, ["3 requests made"]);
     let hook = Callhook::start(&elsewhere.ini).await;
     let targets = elsewhere.arrived(8).await.split_off(5);
@@ -232,6 +234,11 @@ async fn an_export_holds_everything_and_wrong_words_say_what_is_right() {
     said(&["deliveries", "list"], &["--state", "lost"], 2, "waiting, delivered, dead or expired");
     said(&["deliveries", "list"], &["--since", "noon"], 2, "expected a time such as");
     said(&["replay"], &["--from", "1h", "--to", "2h"], 2, "--from must be earlier than --to");
-    said(&["replay"], &["--from", "2h", "--to", "1h", "--endpoint", "nobody"], 1, "no endpoint nobody");
+    said(
+        &["replay"],
+        &["--from", "2h", "--to", "1h", "--endpoint", "nobody"],
+        1,
+        "no endpoint nobody",
+    );
     assert!(hook.stop().await.success());
 }

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::{App, Faults, settings};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::delivery::switch_on;
+use crate::delivery::disabled_name;
 use crate::outbox::{
     DeliveryFilter, DeliveryRow, Scan, Selection, SqliteEditor, SqliteReader, StoredEvent,
 };
@@ -98,7 +98,7 @@ impl Operator {
     /// Lets requests go again to an endpoint that was switched off. `false` if it was not.
     pub fn resume(&mut self, endpoint: &str) -> anyhow::Result<bool> {
         self.app.endpoint(endpoint)?;
-        switch_on(&mut self.editor, endpoint)
+        self.editor.forget(&disabled_name(endpoint))
     }
 
     fn again(
@@ -109,8 +109,7 @@ impl Operator {
     ) -> anyhow::Result<()> {
         let routes = self.app.routes(scope.endpoint.as_deref())?;
         let scan = self.editor.scan();
-        let (commit, replayed) =
-            pipeline::replay(&routes, events, scope, scan, &self.app.metrics)?;
+        let (commit, replayed) = pipeline::replay(&routes, events, scope, scan, &self.app.metrics)?;
         self.editor.append(&commit)?;
         let Replayed { requests, failures, skipped } = replayed;
         tally.done += requests;

@@ -14,7 +14,9 @@ use serde_json::json;
 use super::{ConfigArgument, Failure, log};
 use crate::app::{Operator, Replay, Tally, deliveries, each};
 use crate::config::{Config, Loaded, LogConfig, LogLevel};
-use crate::outbox::{DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Scan as _, Selection};
+use crate::outbox::{
+    DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Scan as _, Selection,
+};
 
 /// What became of events.
 #[derive(Debug, clap::Args)]
@@ -158,8 +160,7 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
         eprintln!("error: --from must be earlier than --to");
         return Err(Failure::Settings);
     }
-    let replay =
-        Replay { from: *from, until: *to, endpoint: endpoint.clone(), popups: *popups };
+    let replay = Replay { from: *from, until: *to, endpoint: endpoint.clone(), popups: *popups };
     change(config, "made", |operator| operator.replay(&replay))
 }
 
@@ -193,8 +194,10 @@ impl Which {
             || self.since.is_some()
             || self.until.is_some();
         if ids.is_empty() != filtered {
-            eprintln!("error: say which, either by their ids or by --state, --endpoint, --call, \
-                       --since and --until");
+            eprintln!(
+                "error: say which, either by their ids or by --state, --endpoint, --call, \
+                       --since and --until"
+            );
             return Err(Failure::Settings);
         }
         if ids.is_empty() {
@@ -241,12 +244,7 @@ fn plural<'a>(count: u64, one: &'a str, more: &'a str) -> &'a str {
     if count == 1 { one } else { more }
 }
 
-fn list(
-    config: &Config,
-    filter: &DeliveryFilter,
-    limit: usize,
-    json: bool,
-) -> Result<(), Failure> {
+fn list(config: &Config, filter: &DeliveryFilter, limit: usize, json: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     each(&deliveries(config)?, filter.clone(), limit, |row| {
         let line = if json { row_as_json(row).to_string() } else { line(row) };
@@ -319,9 +317,9 @@ fn detail_as_json(detail: &DeliveryDetail) -> serde_json::Value {
 }
 
 fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
-    let detail = deliveries(config)?
-        .show(id)?
-        .with_context(|| format!("there is no delivery {id}; `callhook deliveries list` shows all"))?;
+    let detail = deliveries(config)?.show(id)?.with_context(|| {
+        format!("there is no delivery {id}; `callhook deliveries list` shows all")
+    })?;
     if json {
         println!("{:#}", detail_as_json(&detail));
         return Ok(());
@@ -395,7 +393,9 @@ fn time(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
-    let civil = text.parse::<DateTime>().or_else(|_| text.parse::<jiff::civil::Date>().map(|date| date.at(0, 0, 0, 0)));
+    let civil = text
+        .parse::<DateTime>()
+        .or_else(|_| text.parse::<jiff::civil::Date>().map(|date| date.at(0, 0, 0, 0)));
     let expected = "expected a time such as 2026-03-05, 2026-03-05T09:15, 2026-03-05T09:15:00Z, \
                     or how long ago, such as 2h";
     let zoned = civil.map_err(|_| expected.to_owned())?.to_zoned(TimeZone::system());

@@ -8,6 +8,9 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper_util::client::legacy;
 
+use super::breaker::Sign;
+use crate::tls;
+
 /// Why an attempt to send a request failed.
 ///
 /// No text in it holds a URL's query: those hold phone numbers, and failures are logged.
@@ -15,6 +18,12 @@ use hyper_util::client::legacy;
 pub enum SendFailure {
     /// The request cannot be put into HTTP.
     Unsendable(String),
+    /// The request would go where it must not, or claim what is not its own.
+    Refused(String),
+    /// There is nothing to show the endpoint, and there will not be until the operator acts.
+    Denied(String),
+    /// There is nothing to show the endpoint for now.
+    Credentials(String),
     /// The host's name has no address.
     Resolve(String),
     /// There is no connection to the host.
@@ -41,36 +50,97 @@ pub enum SendFailure {
 pub(super) enum Patience {
     /// As long as the endpoint's schedule lasts.
     Schedule,
-    /// Up to so many attempts.
-    Attempts(u32),
+    /// For the few attempts at what was refused.
+    Refusals,
+    /// Not at all.
+    None,
+    /// Until the endpoint lets us in; that is not the request's fault.
+    Shut,
+    /// Until the operator says that the endpoint is back.
+    Gone,
 }
 
 impl SendFailure {
     /// Why there was no reply.
     pub(super) fn of(error: &legacy::Error) -> Self {
+        if let Some(failure) = find::<Self>(error) {
+            return failure.clone();
+        }
         let text = chain(error.source().unwrap_or(error));
-        if has_cause::<rustls::Error>(error) {
-            Self::Tls(text)
-        } else if !error.is_connect() {
-            Self::Broken(text)
-        } else if text.starts_with("dns error") {
-            Self::Resolve(text)
-        } else {
+        if let Some(error) = find::<rustls::Error>(error) {
+            Self::Tls(tls::explain(error))
+        } else if error.is_connect() {
             Self::Connect(text)
+        } else {
+            Self::Broken(text)
+        }
+    }
+
+    /// Why there is no secure connection.
+    pub(super) fn handshake(error: &io::Error) -> Self {
+        match find::<rustls::Error>(error) {
+            Some(error) => Self::Tls(tls::explain(error)),
+            None => Self::Tls(format!("the handshake broke off: {error}")),
         }
     }
 
     /// How long it is worth trying again.
     pub(super) fn patience(&self) -> Patience {
         match self {
-            Self::Unsendable(_) | Self::Redirect { .. } | Self::Status(StatusCode::GONE) => {
-                Patience::Attempts(1)
-            }
+            Self::Unsendable(_) | Self::Refused(_) | Self::Redirect { .. } => Patience::None,
+            Self::Denied(_) | Self::Status(StatusCode::UNAUTHORIZED) => Patience::Shut,
+            Self::Status(StatusCode::GONE) => Patience::Gone,
             Self::Status(
                 StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS,
             ) => Patience::Schedule,
-            Self::Status(status) if !status.is_server_error() => Patience::Attempts(3),
+            Self::Status(status) if !status.is_server_error() => Patience::Refusals,
             _ => Patience::Schedule,
+        }
+    }
+
+    /// What it says about the endpoint; `None` if that is nothing.
+    pub(super) fn sign(&self) -> Option<Sign> {
+        match self {
+            Self::Unsendable(_) | Self::Refused(_) => None,
+            Self::Denied(_) | Self::Status(StatusCode::UNAUTHORIZED) => Some(Sign::Shut),
+            Self::Resolve(_) | Self::Connect(_) | Self::Tls(_) => Some(Sign::Unconnected),
+            Self::Timeout(_) | Self::Broken(_) | Self::Credentials(_) => Some(Sign::Bad),
+            Self::Redirect { .. } => Some(Sign::Good),
+            Self::Status(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
+                Some(Sign::Bad)
+            }
+            Self::Status(status) if status.is_server_error() => Some(Sign::Bad),
+            Self::Status(_) => Some(Sign::Good),
+        }
+    }
+
+    /// Whether it was too much for the endpoint.
+    pub(super) fn is_push_back(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Timeout(_) => true,
+            Self::Status(status) => matches!(status.as_u16(), 408 | 429 | 502..=504),
+            _ => false,
+        }
+    }
+
+    /// A name for metrics, and for what is said once in the log.
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Unsendable(_) => "unsendable",
+            Self::Refused(_) => "forbidden",
+            Self::Denied(_) => "denied",
+            Self::Credentials(_) => "credentials",
+            Self::Resolve(_) => "resolve",
+            Self::Connect(_) => "connect",
+            Self::Tls(_) => "tls",
+            Self::Timeout(_) => "timeout",
+            Self::Broken(_) => "broken",
+            Self::Redirect { .. } => "redirect",
+            Self::Status(StatusCode::UNAUTHORIZED) => "unauthorized",
+            Self::Status(StatusCode::GONE) => "gone",
+            Self::Status(StatusCode::TOO_MANY_REQUESTS) => "throttled",
+            Self::Status(status) if status.is_server_error() => "server-error",
+            Self::Status(_) => "refused",
         }
     }
 }
@@ -79,6 +149,9 @@ impl fmt::Display for SendFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsendable(why) => write!(f, "the request cannot be sent: {why}"),
+            Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::Denied(why) => write!(f, "no credentials until somebody acts: {why}"),
+            Self::Credentials(why) => write!(f, "no credentials for now: {why}"),
             Self::Resolve(why) => write!(f, "the host's name cannot be resolved: {why}"),
             Self::Connect(why) => write!(f, "no connection: {why}"),
             Self::Tls(why) => write!(f, "no secure connection: {why}"),
@@ -109,19 +182,18 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Whether an `E` is among the error and its causes.
-fn has_cause<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+/// The first `E` among the error and its causes.
+pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<E>() {
-            return true;
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         // An I/O error stands in for what it wraps: its source is the source of that.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause = match wrapped {
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped),
             None => error.source(),
         };
     }
-    false
+    None
 }
