@@ -1,6 +1,7 @@
 //! The one place that builds the stages, in the order in which an event passes through them, and
 //! stops them in that order.
 
+mod operator;
 mod record;
 mod settings;
 
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
+pub use self::operator::{Operator, Replay, Tally, deliveries, each};
 pub use self::record::record;
 pub use self::settings::Faults;
 use crate::calls::Engine;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -17,7 +18,7 @@ use crate::calls::{Engine, Step};
 use crate::clock::Clock;
 use crate::event::{CallEvent, EventKind, Party};
 use crate::metrics::Metrics;
-use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, StoredEvent};
+use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, Scan, StoredEvent};
 use crate::plugins::Directory;
 use crate::redact;
 use crate::routes::{self, Plan, Planned, Route};
@@ -121,6 +122,55 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// What a replay concerns.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    /// Only this endpoint.
+    pub(crate) endpoint: Option<String>,
+    /// Also events that only matter while they are new.
+    pub(crate) popups: bool,
+}
+
+/// What a replay made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Replayed {
+    /// New requests.
+    pub(crate) requests: u64,
+    /// Events that a plugin failed on.
+    pub(crate) failures: u64,
+    /// Events that only mattered while they were new.
+    pub(crate) skipped: u64,
+}
+
+/// New requests of stored events, as `routes` make them today.
+pub(crate) fn replay(
+    routes: &[Route],
+    events: &[StoredEvent],
+    scope: &Scope,
+    kept: &dyn Scan,
+    metrics: &Metrics,
+) -> anyhow::Result<(Commit, Replayed)> {
+    let mut commit = Commit::default();
+    let mut replayed = Replayed::default();
+    for stored in events {
+        let event: CallEvent = serde_json::from_str(&stored.json)
+            .with_context(|| format!("while reading the event {}", stored.event_id))?;
+        if class(&event.kind) != Class::Core && !scope.popups {
+            replayed.skipped += 1;
+            continue;
+        }
+        add(&mut commit, &event, routes::plan(routes, &event), metrics);
+    }
+    for request in &mut commit.requests {
+        request.generation = kept.next_generation(&request.event_id, &request.endpoint)?;
+        request.expires_in = None;
+        request.class = Class::Core;
+    }
+    replayed.requests = commit.requests.len() as u64;
+    replayed.failures = commit.failures.len() as u64;
+    Ok((commit, replayed))
 }
 
 /// Adds what the directory knows of a party; it goes before what the PBX told.

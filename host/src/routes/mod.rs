@@ -94,10 +94,10 @@ impl Route {
     }
 }
 
-/// What all endpoints get for `event`.
-pub fn plan(routes: &[Route], event: &CallEvent) -> Plan {
+/// What the endpoints of all these `routes` get for `event`.
+pub fn plan<'a>(routes: impl IntoIterator<Item = &'a Route>, event: &CallEvent) -> Plan {
     let mut plan = Plan::default();
-    for route in routes.iter().filter(|route| route.endpoint.wants(event)) {
+    for route in routes.into_iter().filter(|route| route.endpoint.wants(event)) {
         plan.wanted = true;
         match route.requests(event) {
             Ok(requests) => {

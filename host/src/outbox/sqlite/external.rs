@@ -105,6 +105,13 @@ impl SqliteEditor {
         self.change(&Change::Bury(reason.to_owned()), which)
     }
 
+    /// Forgets what was kept under `name`; `false` if there was nothing. See
+    /// [`Outbox::keep`](crate::outbox::Outbox::keep).
+    pub fn forget(&mut self, name: &str) -> anyhow::Result<bool> {
+        let forgotten = self.0.connection.execute("DELETE FROM kept WHERE name = ?1", [name]);
+        Ok(forgotten.context("while changing what the outbox keeps")? > 0)
+    }
+
     fn change(&mut self, change: &Change, which: &Selection) -> anyhow::Result<u64> {
         let mut next = Some(0);
         let mut changed = 0;
