@@ -2,6 +2,7 @@
 //! stops them in that order.
 
 mod health;
+mod operator;
 mod record;
 mod reload;
 mod settings;
@@ -21,6 +22,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use self::health::Health;
+pub use self::operator::{Operator, Replay, Tally, deliveries, each};
 pub use self::record::record;
 pub use self::reload::Reload;
 use self::reload::{Service, restored};
@@ -43,6 +45,8 @@ const NOTICES: usize = 1024;
 
 /// How long the last commits may take at a stop.
 const GRACE: Duration = Duration::from_secs(10);
+/// By how much the thread that runs the plugins steps back.
+const BEHIND_THE_WRITER: i32 = 5;
 /// How often a chunk of what was finished long ago is removed: several times as fast as the
 /// largest exchange makes events.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
@@ -180,6 +184,9 @@ impl App {
             .name("pipeline".to_owned())
             .spawn(move || {
                 let _alive = alive;
+                // Plugins may burn as much processor time as they like; the outbox's writer goes
+                // first. This concerns the calling thread only and is always allowed.
+                let _as_it_was = rustix::process::nice(BEHIND_THE_WRITER);
                 pipeline.run(notices, &runtime);
             })
             .context("while starting the pipeline's thread")?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -17,10 +18,10 @@ use crate::calls::{self, Engine, Step};
 use crate::clock::Clock;
 use crate::event::{CallEvent, EventKind, Party};
 use crate::metrics::Metrics;
-use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, StoredEvent};
+use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, Scan, StoredEvent};
 use crate::plugins::Directory;
 use crate::redact;
-use crate::routes::{self, Plan, Route};
+use crate::routes::{self, Plan, Planned, Route};
 use crate::source::notice::{Notice, Seen};
 
 /// Without anything due, the thread looks again this often.
@@ -158,6 +159,55 @@ impl Pipeline {
     }
 }
 
+/// What a replay concerns.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    /// Only this endpoint.
+    pub(crate) endpoint: Option<String>,
+    /// Also events that only matter while they are new.
+    pub(crate) popups: bool,
+}
+
+/// What a replay made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Replayed {
+    /// New requests.
+    pub(crate) requests: u64,
+    /// Events that a plugin failed on.
+    pub(crate) failures: u64,
+    /// Events that only mattered while they were new.
+    pub(crate) skipped: u64,
+}
+
+/// New requests of stored events, as `routes` make them today.
+pub(crate) fn replay(
+    routes: &[Route],
+    events: &[StoredEvent],
+    scope: &Scope,
+    kept: &dyn Scan,
+    metrics: &Metrics,
+) -> anyhow::Result<(Commit, Replayed)> {
+    let mut commit = Commit::default();
+    let mut replayed = Replayed::default();
+    for stored in events {
+        let event: CallEvent = serde_json::from_str(&stored.json)
+            .with_context(|| format!("while reading the event {}", stored.event_id))?;
+        if class(&event.kind) != Class::Core && !scope.popups {
+            replayed.skipped += 1;
+            continue;
+        }
+        add(&mut commit, &event, routes::plan(routes, &event), metrics);
+    }
+    for request in &mut commit.requests {
+        request.generation = kept.next_generation(&request.event_id, &request.endpoint)?;
+        request.expires_in = None;
+        request.class = Class::Core;
+    }
+    replayed.requests = commit.requests.len() as u64;
+    replayed.failures = commit.failures.len() as u64;
+    Ok((commit, replayed))
+}
+
 /// Adds what the directory knows of a party; it goes before what the PBX told.
 fn introduce(party: &mut Party, directory: &Directory) {
     if let Some(person) = directory.find(&party.number) {
@@ -191,17 +241,7 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
         Ok(stored) => commit.events.push(stored),
         Err(error) => tracing::error!(event = event.event_id, "Cannot keep the event: {error:#}."),
     }
-    commit.requests.extend(plan.requests.into_iter().map(|planned| NewRequest {
-        event_id: event.event_id.clone(),
-        endpoint: planned.endpoint,
-        index: planned.index,
-        lane: format!("{}/{}", event.pbx, event.id.chain),
-        sequence: event.sequence,
-        generation: 0,
-        expires_in: None,
-        class: class(&event.kind),
-        request: planned.request,
-    }));
+    commit.requests.extend(plan.requests.into_iter().map(|planned| new_request(event, planned)));
     for failed in plan.failures {
         let failure = failed.failure;
         metrics.plugin_failure(failure.kind.name());
@@ -220,6 +260,30 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
             message: failure.to_string(),
         });
     }
+}
+
+fn new_request(event: &CallEvent, planned: Planned) -> NewRequest {
+    let mut new = NewRequest {
+        event_id: event.event_id.clone(),
+        endpoint: planned.endpoint,
+        index: planned.index,
+        lane: format!("{}/{}", event.pbx, event.id.chain),
+        sequence: event.sequence,
+        generation: 0,
+        expires_in: is_popup(&event.kind).then_some(planned.popup_expiry),
+        class: class(&event.kind),
+        request: planned.request,
+    };
+    if !planned.ordered {
+        // Alone in its lane it waits for nothing.
+        new.lane = new.id();
+    }
+    new
+}
+
+/// Whether it matters only while it is new.
+fn is_popup(kind: &EventKind) -> bool {
+    !matches!(kind, EventKind::Started(_) | EventKind::Ended(_) | EventKind::Recording(_))
 }
 
 /// What gives way to what when the disk is full.

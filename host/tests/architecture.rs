@@ -43,7 +43,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("demo", &["app", "clock", "config", "event"]),
     ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),
-    ("cli", &["app", "clock", "config", "demo", "shutdown"]),
+    ("cli", &["app", "clock", "config", "demo", "outbox", "shutdown"]),
 ];
 
 /// A library, and the one place that may name it.

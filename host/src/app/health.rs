@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::console;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Pressure};
 
 /// How often readiness is looked at until the service is ready.
 const READY_POLL: Duration = Duration::from_millis(20);
@@ -51,6 +51,14 @@ impl console::Health for Health {
             unwatched.map(|(name, _)| format!("the PBX {name} is not watched")).collect();
         if !self.outbox.is_writable() {
             missing.push("the outbox cannot commit".to_owned());
+        }
+        match self.outbox.pressure() {
+            Pressure::None => {}
+            Pressure::Extras => missing.push("the disk is nearly full: extras are dropped".into()),
+            Pressure::Popups => {
+                missing.push("the disk is nearly full: extras and ringing are dropped".into());
+            }
+            Pressure::Full => missing.push("the disk is full".into()),
         }
         missing
     }

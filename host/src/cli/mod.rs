@@ -2,6 +2,7 @@
 
 mod check;
 mod convert;
+mod deliveries;
 mod demo;
 mod log;
 mod record;
@@ -38,6 +39,15 @@ enum Command {
     Convert(convert::Arguments),
     /// Play calls on a simulated 3CX and show the webhooks that arrive; all on this machine.
     Demo(demo::Arguments),
+    /// Look at what became of events, send it again or give it up.
+    ///
+    /// Works while the service runs and while it does not.
+    Deliveries(deliveries::Arguments),
+    /// Send stored events once more, as today's settings and plugins make requests of them.
+    ///
+    /// The requests get webhook-ids of their own. Works while the service runs and while it does
+    /// not.
+    Replay(deliveries::ReplayArguments),
     /// Write down what the PBX tells, for tests and bug reports.
     ///
     /// Stop the service meanwhile, or give the recording an API client of its own: 3CX keeps one
@@ -76,6 +86,8 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Deliveries(arguments) => deliveries::run(&arguments),
+        Command::Replay(arguments) => deliveries::replay(&arguments),
         Command::Record(arguments) => record::run(&arguments),
     };
     match done {

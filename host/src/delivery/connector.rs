@@ -30,6 +30,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 use url::{Host, Url};
 
+use super::age::Birth;
 use super::failure::SendFailure;
 use super::guard::{Guard, Target};
 use super::proxy::Proxy;
@@ -244,7 +245,7 @@ impl Service<Uri> for Connector {
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
-        self.tcp.connected().proxy(self.proxied)
+        self.tcp.connected().proxy(self.proxied).extra(Birth::now())
     }
 }
 

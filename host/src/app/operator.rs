@@ -1,0 +1,200 @@
+//! What the operator may do with what is kept, whether the service runs or not: look, send again,
+//! give up, replay.
+//!
+//! It all happens in the operator's own process, on the database; a service that has it open
+//! notices. So what is replayed goes through the settings and plugins of today's .ini.
+
+use anyhow::Context as _;
+
+use super::{App, Faults, settings};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::delivery::disabled_name;
+use crate::outbox::{
+    DeliveryFilter, DeliveryRow, Scan, Selection, SqliteEditor, SqliteReader, StoredEvent,
+};
+use crate::pipeline::{self, Replayed, Scope};
+use crate::routes::Route;
+
+/// So many events are replayed in one piece.
+const PIECE: usize = 64;
+
+/// So many deliveries are listed at once.
+const PAGE: usize = 500;
+
+/// Opens the database of these settings for reading.
+pub fn deliveries(config: &Config) -> anyhow::Result<impl Scan> {
+    SqliteReader::open(&config.storage, Clock::system())
+}
+
+/// Some of the stored events.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Of this time or later.
+    pub from: jiff::Timestamp,
+    /// Before this time.
+    pub until: jiff::Timestamp,
+    /// To this endpoint only.
+    pub endpoint: Option<String>,
+    /// Also those that only matter while they are new, such as ringing.
+    pub popups: bool,
+}
+
+/// How many an operation concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests that were changed or made.
+    pub done: u64,
+    /// Events of which a plugin could not make requests.
+    pub failed: u64,
+    /// Events that were left out, because they only mattered while they were new.
+    pub skipped: u64,
+}
+
+/// Changes what is kept.
+pub struct Operator {
+    app: App,
+    editor: SqliteEditor,
+}
+
+impl Operator {
+    /// Opens the database of these settings. The faults are those of the settings.
+    pub fn open(config: Config) -> anyhow::Result<Result<Self, Faults>> {
+        let editor = SqliteEditor::open(&config.storage, Clock::system())?;
+        Ok(App::build(config, Clock::system()).map(|app| Self { app, editor }))
+    }
+
+    /// Makes the selected requests due now, as they are. Of selected events of which a plugin
+    /// could make none, today's plugins make some.
+    pub fn retry(&mut self, which: &Selection) -> anyhow::Result<Tally> {
+        let mut tally = Tally::default();
+        for (event, endpoint) in self.dead_letters(which)? {
+            let scope = Scope { endpoint: Some(endpoint), popups: true };
+            self.again(&[event], &scope, &mut tally)?;
+        }
+        tally.done += self.editor.retry(which)?;
+        Ok(tally)
+    }
+
+    /// Makes the selected requests that wait dead for this reason.
+    pub fn bury(&mut self, which: &Selection, reason: &str) -> anyhow::Result<Tally> {
+        Ok(Tally { done: self.editor.bury(which, reason)?, ..Tally::default() })
+    }
+
+    /// Makes new requests of stored events.
+    pub fn replay(&mut self, replay: &Replay) -> anyhow::Result<Tally> {
+        let scope = Scope { endpoint: replay.endpoint.clone(), popups: replay.popups };
+        let mut tally = Tally::default();
+        let mut after: Option<String> = None;
+        loop {
+            let scan = self.editor.scan();
+            let events = scan.events(replay.from, replay.until, after.as_deref(), PIECE)?;
+            let Some(last) = events.last() else { return Ok(tally) };
+            after = Some(last.event_id.clone());
+            self.again(&events, &scope, &mut tally)?;
+        }
+    }
+
+    /// Lets requests go again to an endpoint that was switched off. `false` if it was not.
+    pub fn resume(&mut self, endpoint: &str) -> anyhow::Result<bool> {
+        self.app.endpoint(endpoint)?;
+        self.editor.forget(&disabled_name(endpoint))
+    }
+
+    fn again(
+        &mut self,
+        events: &[StoredEvent],
+        scope: &Scope,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let routes = self.app.routes(scope.endpoint.as_deref())?;
+        let scan = self.editor.scan();
+        let (commit, replayed) = pipeline::replay(&routes, events, scope, scan, &self.app.metrics)?;
+        self.editor.append(&commit)?;
+        let Replayed { requests, failures, skipped } = replayed;
+        tally.done += requests;
+        tally.failed += failures;
+        tally.skipped += skipped;
+        Ok(())
+    }
+
+    /// The selected events of which a plugin could not make requests, each with its endpoint.
+    fn dead_letters(&self, which: &Selection) -> anyhow::Result<Vec<(StoredEvent, String)>> {
+        let scan = self.editor.scan();
+        let mut found = Vec::new();
+        match which {
+            Selection::Ids(ids) => {
+                for id in ids {
+                    let there = scan.show(id)?;
+                    let row = there.with_context(|| format!("there is no delivery {id}"))?.row;
+                    found.extend(dead_letter(scan, &row)?);
+                }
+            }
+            Selection::Filter(filter) => {
+                let filter = DeliveryFilter { limit: PAGE, after: None, ..filter.clone() };
+                each(scan, filter, usize::MAX, |row| {
+                    found.extend(dead_letter(scan, row)?);
+                    // They come first.
+                    Ok(row.lane.is_none())
+                })?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl App {
+    /// Fails if the settings have no endpoint of this name.
+    fn endpoint(&self, name: &str) -> anyhow::Result<()> {
+        let there = self.config.endpoints.iter().any(|endpoint| endpoint.name == name);
+        anyhow::ensure!(there, "there is no endpoint {name} in the settings");
+        Ok(())
+    }
+
+    /// The routes to all endpoints, or to one.
+    fn routes(&self, only: Option<&str>) -> anyhow::Result<Vec<Route>> {
+        let mut routes = settings::routes(&self.config, &self.loaded.plugins);
+        if let Some(name) = only {
+            self.endpoint(name)?;
+            routes.retain(|route| route.endpoint.name == name);
+        }
+        Ok(routes)
+    }
+}
+
+/// Calls `take` with the rows that `filter` lets through, up to `limit` and while it wants more.
+pub fn each(
+    scan: &dyn Scan,
+    mut filter: DeliveryFilter,
+    mut limit: usize,
+    mut take: impl FnMut(&DeliveryRow) -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    while limit > 0 {
+        filter.limit = PAGE.min(limit);
+        let rows = scan.list(&filter)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        filter.after = Some(last.cursor);
+        limit -= rows.len();
+        for row in &rows {
+            if !take(row)? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The event of a dead letter that has no request; `None` if it is something else.
+fn dead_letter(
+    scan: &dyn Scan,
+    row: &DeliveryRow,
+) -> anyhow::Result<Option<(StoredEvent, String)>> {
+    if row.lane.is_some() {
+        return Ok(None);
+    }
+    let id = &row.id;
+    let event = scan.show(id)?.and_then(|detail| detail.event);
+    let event = event.with_context(|| format!("the event of {id} is no longer kept"))?;
+    let event = serde_json::from_str(&event).with_context(|| format!("while reading {id}"))?;
+    Ok(Some((StoredEvent::new(&event)?, row.endpoint.clone())))
+}
