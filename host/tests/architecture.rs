@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("event", &[]),
     ("clock", &[]),
     ("request", &[]),
@@ -39,6 +39,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("demo", &["app", "clock", "config", "event"]),
     ("fuzzing", &["calls", "config", "source"]),
     ("shutdown", &[]),
+    ("failpoint", &[]),
     ("cli", &["app", "clock", "config", "demo", "shutdown"]),
 ];
 

@@ -126,6 +126,7 @@ impl Worker {
         }
         match self.outbox.claim(&self.settings.name, room).await {
             Ok(claims) => {
+                failpoint!("delivery-claimed");
                 look.more = claims.requests.len() == room;
                 look.again = Instant::now() + claims.next_in.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
                 for claimed in claims.requests {
@@ -147,6 +148,7 @@ impl Worker {
     /// Sends a request once and settles it.
     async fn attempt(self: Arc<Self>, claimed: Claimed, permit: Option<OwnedSemaphorePermit>) {
         let began = self.clock.now();
+        failpoint!("delivery-before-send");
         let (reply, failure) = match self.client.send(&claimed).await {
             Ok(reply) => {
                 let failure = reply.failure();
@@ -154,6 +156,7 @@ impl Worker {
             }
             Err(failure) => (None, Some(failure)),
         };
+        failpoint!("delivery-replied");
         // The next exchange need not wait until the disk has heard of this one.
         drop(permit);
         self.freed.notify_one();
@@ -164,10 +167,12 @@ impl Worker {
             judge(reply.as_ref(), failure.as_ref(), number, schedule, ended.wall, jitter());
         self.report(&claimed, reply.as_ref(), failure.as_ref(), &verdict);
         let attempt = record(began, ended, reply, failure);
+        failpoint!("delivery-before-settle");
         if let Err(error) = self.settle(&claimed, verdict, attempt).await {
             let (endpoint, request) = (&self.settings.name, &claimed.id);
             tracing::warn!(endpoint, request, %error, "A request may be sent a second time.");
         }
+        failpoint!("delivery-settled");
     }
 
     fn settle(&self, claimed: &Claimed, verdict: Verdict, attempt: Attempt) -> Receipt {

@@ -72,7 +72,9 @@ impl SqliteOutbox {
         let open = || {
             let lock = file::lock(path)?;
             let mut connection = file::connect(path)?;
+            failpoint!("outbox-before-migration");
             schema::migrate(&mut connection)?;
+            failpoint!("outbox-migrated");
             let reader = file::connect_reader(path)?;
             Self::start(connection, reader, lock, clock, metrics)
         };

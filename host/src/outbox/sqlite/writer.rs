@@ -25,20 +25,25 @@ const LOG_PAGES: i64 = 1_024;
 pub(super) fn run(mut connection: Connection, shared: &Shared) -> Connection {
     let mut batch = Vec::new();
     while shared.queue.take(&mut batch) {
+        failpoint!("outbox-taken");
         let Some(effects) = commit_at_last(&mut connection, shared, &batch) else {
             let lost = batch.len();
             tracing::error!(lost, "The outbox closes with operations that are not on disk.");
             return connection;
         };
+        failpoint!("outbox-before-publish");
         publish(shared, &effects);
+        failpoint!("outbox-before-acknowledge");
         for operation in batch.drain(..) {
             // Who dropped the receipt does not want to know.
             let _unheard = operation.done.send(());
         }
+        failpoint!("outbox-acknowledged");
         if shared.queue.is_empty() {
             carry_over(&connection);
         }
     }
+    failpoint!("outbox-drained");
     connection
 }
 
@@ -68,11 +73,15 @@ fn commit_at_last(
 
 fn commit(connection: &mut Connection, batch: &[Operation]) -> rusqlite::Result<Effects> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    failpoint!("outbox-begun");
     let mut effects = Effects::default();
     for operation in batch {
         apply(&transaction, operation, &mut effects)?;
+        failpoint!("outbox-applied");
     }
+    failpoint!("outbox-before-commit");
     transaction.commit()?;
+    failpoint!("outbox-committed");
     Ok(effects)
 }
 
@@ -106,7 +115,12 @@ fn publish(shared: &Shared, effects: &Effects) {
 /// Carries the log over into the file if it is worth it.
 fn carry_over(connection: &Connection) {
     let done = match checkpoint(connection, "NOOP") {
-        Ok((log, carried)) if log - carried >= LOG_PAGES => checkpoint(connection, "PASSIVE"),
+        Ok((log, carried)) if log - carried >= LOG_PAGES => {
+            failpoint!("outbox-before-checkpoint");
+            let done = checkpoint(connection, "PASSIVE");
+            failpoint!("outbox-after-checkpoint");
+            done
+        }
         small => small,
     };
     if let Err(error) = done {
