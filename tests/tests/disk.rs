@@ -156,7 +156,7 @@ async fn fails_for_a_while(call: &str, error: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_cannot_flush_acknowledges_nothing_and_loses_nothing() {
-    fails_for_a_while("fdatasync", "EIO").await;
+    fails_for_a_while("fsync,fdatasync", "EIO").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
