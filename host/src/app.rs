@@ -5,6 +5,7 @@ mod record;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -27,7 +28,7 @@ use crate::delivery::{Delivery, probe};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, SqliteOutbox};
 pub use crate::pipeline::Observer;
-use crate::pipeline::{Exchange, Pipeline, Watched};
+use crate::pipeline::{Exchange, Input, Pipeline};
 use crate::plugins::{Directory, Plugin};
 use crate::source::callcontrol::Watcher;
 use crate::source::notice::Notice;
@@ -92,7 +93,8 @@ impl App {
             probes.push(Probe { what: "pbx", name: pbx.name.clone(), found });
         }
         for endpoint in &self.config.endpoints {
-            let reached = probe(&endpoint.url, &settings::delivery(endpoint)).await;
+            let reached =
+                probe(&endpoint.url, &settings::delivery(endpoint, self.config.console)).await;
             let found = reached
                 .map(|address| format!("reached at {address}"))
                 .map_err(|error| format!("{error:#}"));
@@ -127,11 +129,11 @@ impl App {
         let health = Arc::new(Health { outbox: Arc::clone(&outbox), exchanges: watched });
 
         let mut tasks = JoinSet::new();
-        self.listen(&health, &stopped, &mut tasks).await?;
+        let console = self.listen(&health, &stopped, &mut tasks).await?;
         self.prune(&outbox, &stopped, &mut tasks);
         let notices = self.watch(&stopped, &mut tasks)?;
         let (delivery_stop, delivery_stopped) = oneshot::channel::<()>();
-        let delivery = self.deliver(&outbox, delivery_stopped)?;
+        let delivery = self.deliver(&outbox, console, delivery_stopped)?;
         let pipeline = self.pipeline(exchanges, outbox);
         let runtime = Handle::current();
         let (alive, died) = oneshot::channel::<()>();
@@ -217,13 +219,14 @@ impl App {
         });
     }
 
+    /// Opens the console, if one is set, and says where.
     async fn listen(
         &self,
         health: &Arc<Health>,
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<()> {
-        let Some(address) = self.config.console else { return Ok(()) };
+    ) -> anyhow::Result<Option<SocketAddr>> {
+        let Some(address) = self.config.console else { return Ok(None) };
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("while opening the console at {address} (see `listen` in [console])")
         })?;
@@ -231,7 +234,7 @@ impl App {
         tracing::info!(%address, "Console listens.");
         let health: Arc<dyn console::Health> = Arc::<Health>::clone(health);
         tasks.spawn(console::serve(listener, health, self.metrics.clone(), stopped.clone()));
-        Ok(())
+        Ok(Some(address))
     }
 
     /// Starts to watch all exchanges.
@@ -239,7 +242,7 @@ impl App {
         &self,
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<mpsc::Receiver<Watched>> {
+    ) -> anyhow::Result<mpsc::Receiver<Input>> {
         let (all, notices) = mpsc::channel(NOTICES);
         for (index, pbx) in self.config.pbxs.iter().enumerate() {
             let watcher =
@@ -255,9 +258,11 @@ impl App {
     fn deliver(
         &self,
         outbox: &Arc<dyn Outbox>,
+        console: Option<SocketAddr>,
         stopped: oneshot::Receiver<()>,
     ) -> anyhow::Result<JoinHandle<()>> {
-        let endpoints = self.config.endpoints.iter().map(settings::delivery).collect();
+        let settings = |endpoint| settings::delivery(endpoint, console);
+        let endpoints = self.config.endpoints.iter().map(settings).collect();
         let delivery = Delivery::new(endpoints, outbox, &self.clock, &self.metrics)?;
         Ok(tokio::spawn(delivery.run(async {
             // A sender that is gone means the same as a word from it.
@@ -279,9 +284,9 @@ impl App {
 }
 
 /// Says of each notice which exchange it is of.
-async fn label(index: usize, mut from: mpsc::Receiver<Notice>, to: mpsc::Sender<Watched>) {
+async fn label(index: usize, mut from: mpsc::Receiver<Notice>, to: mpsc::Sender<Input>) {
     while let Some(notice) = from.recv().await {
-        if to.send((index, notice)).await.is_err() {
+        if to.send(Input::Seen(index, notice)).await.is_err() {
             return;
         }
     }

@@ -31,6 +31,7 @@ pub mod metrics;
 pub mod outbox;
 mod pipeline;
 pub mod plugins;
+pub mod redact;
 pub mod request;
 pub mod routes;
 mod shutdown;

@@ -19,6 +19,7 @@ use crate::event::{CallEvent, EventKind, Party};
 use crate::metrics::Metrics;
 use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, StoredEvent};
 use crate::plugins::Directory;
+use crate::redact;
 use crate::routes::{self, Plan, Route};
 use crate::source::notice::{Notice, Seen};
 
@@ -28,8 +29,16 @@ const IDLE: Duration = Duration::from_mins(1);
 /// Sees every event that leaves.
 pub type Observer = Box<dyn Fn(&CallEvent) + Send + Sync>;
 
-/// A notice, and which PBX it is of: its place in [`Pipeline::exchanges`].
-pub(crate) type Watched = (usize, Notice);
+/// What the thread works on, one after another.
+pub(crate) enum Input {
+    /// A notice, and which PBX it is of: its place in [`Pipeline::exchanges`].
+    Seen(usize, Notice),
+    /// Something to do between two notices: new settings, a replay.
+    Job(Job),
+}
+
+/// What is done on the pipeline's thread, with nothing else going on.
+pub(crate) type Job = Box<dyn FnOnce(&mut Pipeline) + Send>;
 
 /// One PBX and what is known of its calls.
 pub(crate) struct Exchange {
@@ -55,11 +64,12 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// Works until the channel is closed and empty. Call it on a plain thread.
-    pub(crate) fn run(mut self, mut notices: mpsc::Receiver<Watched>, runtime: &Handle) {
+    pub(crate) fn run(mut self, mut inputs: mpsc::Receiver<Input>, runtime: &Handle) {
         loop {
             let wait = self.until_next_tick();
-            match runtime.block_on(async { timeout(wait, notices.recv()).await }) {
-                Ok(Some((exchange, notice))) => self.take(exchange, &notice),
+            match runtime.block_on(async { timeout(wait, inputs.recv()).await }) {
+                Ok(Some(Input::Seen(exchange, notice))) => self.take(exchange, &notice),
+                Ok(Some(Input::Job(job))) => job(&mut self),
                 Ok(None) => return,
                 Err(_) => self.tick(),
             }
@@ -164,7 +174,7 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
             event = event.event_id,
             endpoint = failed.endpoint,
             "Plugin failed, the event is kept as a dead letter: {}.",
-            without_numbers(&failure.to_string())
+            redact::numbers(&failure.to_string())
         );
         tracing::debug!(event = event.event_id, stderr = failure.stderr, "What the plugin wrote.");
         commit.failures.push(FailedTransform {
@@ -183,31 +193,5 @@ fn class(kind: &EventKind) -> Class {
         EventKind::Ringing(_) => Class::Popup,
         EventKind::Started(_) | EventKind::Ended(_) => Class::Core,
         _ => Class::Extra,
-    }
-}
-
-/// A plugin's own words may repeat a phone number; a log for everybody does not.
-fn without_numbers(text: &str) -> String {
-    const PHONE_NUMBER: usize = 7;
-    let mut masked = String::new();
-    for run in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
-        let digits = run.chars().filter(char::is_ascii_digit).count();
-        if digits >= PHONE_NUMBER {
-            masked.extend(run.chars().map(|c| if c.is_ascii_digit() { '*' } else { c }));
-        } else {
-            masked.push_str(run);
-        }
-    }
-    masked
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_numbers;
-
-    #[test]
-    fn phone_numbers_are_masked_and_limits_are_not() {
-        let text = "no contact 420774852629 for 106; the limit is 65536";
-        assert_eq!(without_numbers(text), "no contact ************ for 106; the limit is 65536");
     }
 }

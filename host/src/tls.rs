@@ -9,9 +9,12 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error,
+    PeerIncompatible, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls_platform_verifier::Verifier;
 
 /// Accepts any certificate for any name: what `insecure` asks for.
@@ -21,11 +24,25 @@ struct AcceptAnyone {
     provider: Arc<CryptoProvider>,
 }
 
+/// What we show of ourselves, both in PEM format.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'a> {
+    /// The certificate, and those that lead to its root.
+    pub certificate: &'a Path,
+    /// Its private key.
+    pub key: &'a Path,
+}
+
 /// How to connect out: with the certificates in the PEM file `ca_file` trusted in addition to the
 /// system's, or, if `insecure`, with whatever certificate the peer shows.
 ///
-/// Fails if the file cannot be read or holds no certificate, or if nothing at all is trusted.
-pub fn client_config(ca_file: Option<&Path>, insecure: bool) -> anyhow::Result<ClientConfig> {
+/// Fails if a file cannot be read or holds no certificate, if the key is not the certificate's, or
+/// if nothing at all is trusted.
+pub fn client_config(
+    ca_file: Option<&Path>,
+    insecure: bool,
+    identity: Option<Identity<'_>>,
+) -> anyhow::Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let extra = ca_file.map(certificates).transpose()?.unwrap_or_default();
     let verifier: Arc<dyn ServerCertVerifier> = if insecure {
@@ -35,13 +52,56 @@ pub fn client_config(ca_file: Option<&Path>, insecure: bool) -> anyhow::Result<C
             .context("no usable CA certificates: install the system's or set ca_file")?;
         Arc::new(verifier)
     };
-    let config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("while choosing TLS versions")?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(config)
+        .with_custom_certificate_verifier(verifier);
+    let Some(Identity { certificate, key }) = identity else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let secret = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("while reading the client's key in {}", key.display()))?;
+    builder.with_client_auth_cert(certificates(certificate)?, secret).with_context(|| {
+        format!("while matching {} with the key in {}", certificate.display(), key.display())
+    })
+}
+
+/// What is wrong, in words that say what to do about it where that is known.
+pub fn explain(error: &Error) -> String {
+    let hint = match error {
+        Error::InvalidCertificate(certificate) => match certificate {
+            CertificateError::UnknownIssuer => {
+                "nobody who is trusted signed the certificate; if the receiver is right, set ca_file"
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the receiver's certificate has expired, or the clock here is wrong"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the receiver's certificate is not valid yet, or the clock here is wrong"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the receiver's certificate is for somebody else"
+            }
+            _ => "the receiver's certificate is not accepted",
+        },
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the receiver wants a certificate of ours; set client_certificate"
+        }
+        Error::AlertReceived(AlertDescription::ProtocolVersion)
+        | Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            "the receiver speaks no version of TLS since 1.2"
+        }
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            "the receiver and we have no cipher in common, or it wants a certificate of ours"
+        }
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            "the receiver does not speak HTTP/1.1"
+        }
+        Error::InvalidMessage(_) => "what the receiver speaks is not TLS",
+        _ => return error.to_string(),
+    };
+    format!("{hint} ({error})")
 }
 
 fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
@@ -103,13 +163,13 @@ mod tests {
     fn an_extra_ca_is_taken_from_a_pem_file() {
         let made = rcgen::generate_simple_self_signed(["pbx.example".to_owned()]).unwrap();
         let file = file_with(&made.cert.pem());
-        assert!(client_config(Some(file.path()), false).is_ok());
+        assert!(client_config(Some(file.path()), false, None).is_ok());
     }
 
     #[test]
     fn a_ca_file_without_certificates_is_refused_by_name() {
         let file = file_with("not a certificate\n");
-        let error = client_config(Some(file.path()), false).unwrap_err();
+        let error = client_config(Some(file.path()), false, None).unwrap_err();
         let said = format!("{error:#}");
         assert!(said.contains("holds no certificate in PEM format"), "{said}");
         assert!(said.contains(&file.path().display().to_string()), "{said}");
@@ -117,11 +177,11 @@ mod tests {
 
     #[test]
     fn a_missing_ca_file_is_an_error_even_when_insecure() {
-        assert!(client_config(Some(Path::new("/nonexistent/ca.pem")), true).is_err());
+        assert!(client_config(Some(Path::new("/nonexistent/ca.pem")), true, None).is_err());
     }
 
     #[test]
     fn insecure_needs_no_ca() {
-        assert!(client_config(None, true).is_ok());
+        assert!(client_config(None, true, None).is_ok());
     }
 }

@@ -19,6 +19,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("clock", &[]),
     ("request", &[]),
     ("metrics", &[]),
+    ("redact", &[]),
     ("tls", &[]),
     ("config", &["event"]),
     ("source", &["clock", "config", "event", "metrics", "tls"]),
@@ -26,9 +27,12 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("plugins", &["event", "request"]),
     ("routes", &["config", "event", "plugins", "request"]),
     ("outbox", &["clock", "event", "metrics", "request"]),
-    ("delivery", &["clock", "config", "metrics", "outbox", "tls"]),
+    ("delivery", &["clock", "config", "metrics", "outbox", "redact", "tls"]),
     ("console", &["metrics"]),
-    ("pipeline", &["calls", "clock", "event", "metrics", "outbox", "plugins", "routes", "source"]),
+    (
+        "pipeline",
+        &["calls", "clock", "event", "metrics", "outbox", "plugins", "redact", "routes", "source"],
+    ),
     (
         "app",
         &[

@@ -1,6 +1,7 @@
 //! From the settings as the .ini means them to what each stage wants to know.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::calls::{self, title::Titles};
@@ -109,8 +110,9 @@ pub(super) fn watcher(pbx: &PbxConfig) -> callcontrol::Settings {
 }
 
 /// What delivery to this endpoint wants to know.
-pub(super) fn delivery(endpoint: &EndpointConfig) -> EndpointSettings {
+pub(super) fn delivery(endpoint: &EndpointConfig, console: Option<SocketAddr>) -> EndpointSettings {
     EndpointSettings {
+        forbidden: console.into_iter().collect(),
         name: endpoint.name.clone(),
         url: endpoint.url.clone(),
         delivery: endpoint.delivery.clone(),

@@ -1,30 +1,23 @@
 //! One request out, one reply in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, TE,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use hyper::http::uri::InvalidUri;
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use super::connector::Connector;
+use super::credentials::Credentials;
 use super::failure::{SendFailure, chain};
+use super::headers;
+use super::resolver::Resolver;
 use super::settings::EndpointSettings;
 use crate::outbox::Claimed;
-use crate::tls;
-
-/// For a TCP connection; shared evenly among a host's addresses.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Less than the 60 to 75 seconds after which servers usually close idle connections, because a
-/// request sent just then is lost.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+use crate::redact;
 
 /// So much of a reply is read and kept; a connection with more on it is dropped.
 const REPLY_LIMIT: usize = 16 * 1024;
@@ -34,14 +27,13 @@ const ID: HeaderName = HeaderName::from_static("webhook-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-callhook-attempt");
 const SEQUENCE: HeaderName = HeaderName::from_static("x-callhook-sequence");
 
-/// What a request may not bring along, because it decides where a message goes and where it ends.
-const RESERVED: [HeaderName; 7] =
-    [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, TE, UPGRADE, EXPECT];
-
 /// The connections to one endpoint.
 #[derive(Clone)]
 pub(super) struct Client {
-    connections: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    connections: legacy::Client<Connector, Full<Bytes>>,
+    /// Judges where requests go.
+    connector: Connector,
+    credentials: Arc<Credentials>,
     /// For the whole exchange.
     timeout: Duration,
 }
@@ -59,31 +51,44 @@ pub(super) struct Reply {
 
 impl Client {
     /// Nothing is connected yet. Fails if the TLS settings cannot be used.
-    pub(super) fn new(settings: &EndpointSettings, most: usize) -> anyhow::Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        tcp.set_keepalive(Some(Duration::from_secs(30)));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls::client_config(settings.ca_file.as_deref(), settings.insecure)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let connections = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(most)
-            .http1_max_headers(100)
-            .http1_max_buf_size(64 * 1024)
-            .build(connector);
-        Ok(Self { connections, timeout: settings.timeout })
+    pub(super) fn new(
+        settings: &EndpointSettings,
+        most: usize,
+        credentials: Arc<Credentials>,
+        resolver: &Arc<dyn Resolver>,
+    ) -> anyhow::Result<Self> {
+        let connector = Connector::to(&settings.url, &settings.allow_hosts, settings, resolver)?;
+        let connections = connector.client(most);
+        Ok(Self { connections, connector, credentials, timeout: settings.timeout })
     }
 
     /// Sends the request once and reads the reply. Redirects are not followed, and nothing is
     /// unpacked.
     pub(super) async fn send(&self, claimed: &Claimed) -> Result<Reply, SendFailure> {
-        let message = message(claimed)?;
+        let url = url(claimed)?;
+        let target = self.connector.admit(&url)?;
+        let credential = self.credentials.header().filter(|_| target.own);
+        let mut message = message(claimed, url, credential)?;
+        self.connector.greet_proxy(&target, message.headers_mut());
+        if !target.own {
+            return self.exchange(message).await;
+        }
+        let (head, body) = message.into_parts();
+        let attempt = async || {
+            let mut head = head.clone();
+            let applied = self.credentials.apply(&mut head).await?;
+            let reply = self.exchange(Request::from_parts(head, body.clone())).await?;
+            Ok((applied, reply))
+        };
+        let (applied, reply) = attempt().await?;
+        // Once, because newer credentials that are refused as well are not a matter of age.
+        if reply.status == StatusCode::UNAUTHORIZED && self.credentials.refused(applied).await {
+            return Ok(attempt().await?.1);
+        }
+        Ok(reply)
+    }
+
+    async fn exchange(&self, message: Request<Full<Bytes>>) -> Result<Reply, SendFailure> {
         let exchange = async {
             let response = self.connections.request(message).await;
             read(response.map_err(|error| SendFailure::of(&error))?).await
@@ -105,8 +110,7 @@ impl Reply {
             return Some(SendFailure::Status(self.status));
         }
         let location = self.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.and_then(|text| text.split(['?', '#']).next());
-        let location = location.filter(|text| !text.is_empty()).map(str::to_owned);
+        let location = location.map(redact::address).filter(|text| !text.is_empty());
         Some(SendFailure::Redirect { status: self.status, location })
     }
 }
@@ -117,30 +121,28 @@ pub(super) fn host(claimed: &Claimed) -> Option<String> {
     url.host().map(str::to_owned)
 }
 
-/// The request as it goes out, with the host's own headers.
-fn message(claimed: &Claimed) -> Result<Request<Full<Bytes>>, SendFailure> {
+fn url(claimed: &Claimed) -> Result<Uri, SendFailure> {
+    let unsendable = |why: &str| SendFailure::Unsendable(format!("no URL: {why}"));
+    let text = &claimed.request.url;
+    let url: Uri = text.parse().map_err(|error: InvalidUri| unsendable(&chain(&error)))?;
+    if url.host().is_none() || !matches!(url.scheme_str(), Some("http" | "https")) {
+        return Err(unsendable("neither http://host nor https://host"));
+    }
+    Ok(url)
+}
+
+/// The request as it goes out, with the host's own headers. `credential` is the header that is
+/// not the plugin's.
+fn message(
+    claimed: &Claimed,
+    url: Uri,
+    credential: Option<&HeaderName>,
+) -> Result<Request<Full<Bytes>>, SendFailure> {
     let unsendable = |what: &str, why: String| SendFailure::Unsendable(format!("{what}: {why}"));
     let request = &claimed.request;
     let method: Method =
         request.method.parse().map_err(|_| unsendable("no method", request.method.clone()))?;
-    let url: Uri = request
-        .url
-        .parse()
-        .map_err(|error: hyper::http::uri::InvalidUri| unsendable("no URL", chain(&error)))?;
-    if url.host().is_none() || !matches!(url.scheme_str(), Some("http" | "https")) {
-        return Err(unsendable("no URL", "neither http://host nor https://host".to_owned()));
-    }
-    let mut headers = HeaderMap::new();
-    for (name, value) in &request.headers {
-        let key: HeaderName =
-            name.parse().map_err(|_| unsendable("no header name", name.clone()))?;
-        if RESERVED.contains(&key) {
-            return Err(unsendable("a header that is the service's own", name.clone()));
-        }
-        let value = HeaderValue::from_str(value)
-            .map_err(|_| unsendable("no header value", format!("that of {name}")))?;
-        headers.append(key, value);
-    }
+    let mut headers = headers::checked(&request.headers, credential)?;
     let id = HeaderValue::from_str(&claimed.id)
         .map_err(|_| unsendable("no header value", "its id".to_owned()))?;
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));

@@ -8,6 +8,8 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper_util::client::legacy;
 
+use crate::tls;
+
 /// Why an attempt to send a request failed.
 ///
 /// No text in it holds a URL's query: those hold phone numbers, and failures are logged.
@@ -15,6 +17,12 @@ use hyper_util::client::legacy;
 pub enum SendFailure {
     /// The request cannot be put into HTTP.
     Unsendable(String),
+    /// The request would go where it must not, or claim what is not its own.
+    Refused(String),
+    /// There is nothing to show the endpoint, and there will not be until the operator acts.
+    Denied(String),
+    /// There is nothing to show the endpoint for now.
+    Credentials(String),
     /// The host's name has no address.
     Resolve(String),
     /// There is no connection to the host.
@@ -48,24 +56,34 @@ pub(super) enum Patience {
 impl SendFailure {
     /// Why there was no reply.
     pub(super) fn of(error: &legacy::Error) -> Self {
+        if let Some(failure) = find::<Self>(error) {
+            return failure.clone();
+        }
         let text = chain(error.source().unwrap_or(error));
-        if has_cause::<rustls::Error>(error) {
-            Self::Tls(text)
-        } else if !error.is_connect() {
-            Self::Broken(text)
-        } else if text.starts_with("dns error") {
-            Self::Resolve(text)
-        } else {
+        if let Some(error) = find::<rustls::Error>(error) {
+            Self::Tls(tls::explain(error))
+        } else if error.is_connect() {
             Self::Connect(text)
+        } else {
+            Self::Broken(text)
+        }
+    }
+
+    /// Why there is no secure connection.
+    pub(super) fn handshake(error: &io::Error) -> Self {
+        match find::<rustls::Error>(error) {
+            Some(error) => Self::Tls(tls::explain(error)),
+            None => Self::Tls(format!("the handshake broke off: {error}")),
         }
     }
 
     /// How long it is worth trying again.
     pub(super) fn patience(&self) -> Patience {
         match self {
-            Self::Unsendable(_) | Self::Redirect { .. } | Self::Status(StatusCode::GONE) => {
-                Patience::Attempts(1)
-            }
+            Self::Unsendable(_)
+            | Self::Refused(_)
+            | Self::Redirect { .. }
+            | Self::Status(StatusCode::GONE) => Patience::Attempts(1),
             Self::Status(
                 StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS,
             ) => Patience::Schedule,
@@ -79,6 +97,9 @@ impl fmt::Display for SendFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsendable(why) => write!(f, "the request cannot be sent: {why}"),
+            Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::Denied(why) => write!(f, "no credentials until somebody acts: {why}"),
+            Self::Credentials(why) => write!(f, "no credentials for now: {why}"),
             Self::Resolve(why) => write!(f, "the host's name cannot be resolved: {why}"),
             Self::Connect(why) => write!(f, "no connection: {why}"),
             Self::Tls(why) => write!(f, "no secure connection: {why}"),
@@ -109,19 +130,18 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Whether an `E` is among the error and its causes.
-fn has_cause<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+/// The first `E` among the error and its causes.
+pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<E>() {
-            return true;
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         // An I/O error stands in for what it wraps: its source is the source of that.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause = match wrapped {
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped),
             None => error.source(),
         };
     }
-    false
+    None
 }

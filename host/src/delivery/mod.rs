@@ -7,9 +7,16 @@
 //! At least once: a request whose reply was lost, or whose settlement was not on disk when the
 //! service died, is sent again with the same `webhook-id`.
 
+mod address;
+mod connector;
+mod credentials;
 mod exchange;
 mod failure;
+mod guard;
+mod headers;
 mod probe;
+mod proxy;
+mod resolver;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! What delivery to one endpoint is told.
 
+use std::net::SocketAddr;
 use std::ops::Deref;
 
 use url::Url;
@@ -15,6 +16,8 @@ pub struct EndpointSettings {
     pub url: Url,
     /// How to deliver there.
     pub delivery: DeliveryConfig,
+    /// Where the service listens itself, so that no plugin gets at it.
+    pub forbidden: Vec<SocketAddr>,
 }
 
 impl Deref for EndpointSettings {

@@ -1,6 +1,11 @@
 //! Delivery's promises, against a real receiver on this machine.
 
+mod faulty_tls;
+mod headers;
+mod oauth;
+mod proxying;
 mod receiver;
+mod spellings;
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -14,7 +19,9 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use self::receiver::{Answer, Receiver, Seen};
+use super::credentials::Credentials;
 use super::exchange::Client;
+use super::resolver::Resolver;
 use super::*;
 use crate::config::DeliveryConfig;
 use crate::outbox::{Claimed, Class, Commit, NewRequest, SqliteOutbox, request_id};
@@ -94,7 +101,14 @@ fn endpoint(name: &str) -> EndpointSettings {
     EndpointSettings {
         name: name.to_owned(),
         url: Url::parse("http://127.0.0.1/").unwrap(),
-        delivery: DeliveryConfig { schedule: vec![SOON; 4], ..DeliveryConfig::default() },
+        // The receivers are on ports of their own.
+        delivery: DeliveryConfig {
+            schedule: vec![SOON; 4],
+            allow_hosts: vec!["127.0.0.1".to_owned()],
+            allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            ..DeliveryConfig::default()
+        },
+        forbidden: Vec::new(),
     }
 }
 
@@ -368,6 +382,12 @@ async fn a_request_that_is_no_http_is_dead_at_once() {
     );
 }
 
+fn client(rig: &Rig, settings: &EndpointSettings, resolver: &Arc<dyn Resolver>) -> Client {
+    let outbox = rig.outbox.as_ref().unwrap();
+    let credentials = Credentials::new(settings, resolver, outbox, &Clock::system()).unwrap();
+    Client::new(settings, 1, Arc::new(credentials), resolver).unwrap()
+}
+
 fn claimed(url: &str) -> Claimed {
     Claimed {
         id: request_id("e1", "crm", 0, 0),
@@ -384,7 +404,8 @@ fn claimed(url: &str) -> Claimed {
 
 #[tokio::test]
 async fn each_kind_of_broken_receiver_has_its_own_failure() {
-    let client = Client::new(&endpoint("crm"), 1).unwrap();
+    let rig = Rig::new();
+    let client = client(&rig, &endpoint("crm"), &resolver::system());
     let send = async |url: &str| client.send(&claimed(url)).await.unwrap_err();
     let failure = send("http://name.invalid/").await;
     assert!(matches!(failure, SendFailure::Resolve(_)), "{failure:?}");

@@ -7,13 +7,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::credentials::Credentials;
 use super::exchange::{Client, Reply, host};
 use super::failure::SendFailure;
+use super::resolver;
 use super::settings::EndpointSettings;
 use super::verdict::{Verdict, jitter, judge};
 use crate::clock::{Clock, Moment};
 use crate::metrics::Metrics;
 use crate::outbox::{Attempt, Claimed, Outbox, Receipt, Settlement};
+use crate::redact;
 
 /// So many exchanges at once: the pool of connections has no limit of its own.
 const EXCHANGES: usize = 32;
@@ -60,8 +63,10 @@ impl Worker {
         clock: Clock,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        let resolver = resolver::system();
+        let credentials = Credentials::new(&settings, &resolver, &outbox, &clock)?;
         Ok(Self {
-            client: Client::new(&settings, EXCHANGES)?,
+            client: Client::new(&settings, EXCHANGES, Arc::new(credentials), &resolver)?,
             settings,
             outbox,
             clock,
@@ -202,7 +207,8 @@ impl Worker {
         match verdict {
             Verdict::Delivered => self.metrics.delivery(endpoint, "delivered"),
             Verdict::Retry(wait) => {
-                let (host, failure) = (host(claimed), failure.map(tracing::field::display));
+                let host = host(claimed);
+                let failure = failure.map(|failure| redact::numbers(&failure.to_string()));
                 tracing::warn!(
                     endpoint,
                     request,
@@ -214,7 +220,7 @@ impl Worker {
                 self.metrics.delivery(endpoint, "retried");
             }
             Verdict::Dead(reason) => {
-                let host = host(claimed);
+                let (host, reason) = (host(claimed), redact::numbers(reason));
                 tracing::error!(
                     endpoint,
                     request,

@@ -30,6 +30,8 @@ pub(super) enum Answer {
     Endless,
     /// 200, once there is a permit.
     When(Arc<Semaphore>),
+    /// 200 and a body, once there is a permit.
+    BodyWhen(Arc<Semaphore>, Vec<u8>),
     /// Hangs up.
     Close,
 }
@@ -199,6 +201,11 @@ async fn answer(
         }
         Answer::When(gate) => {
             gate.acquire().await.unwrap().forget();
+            200
+        }
+        Answer::BodyWhen(gate, body) => {
+            gate.acquire().await.unwrap().forget();
+            *response.body_mut() = Full::from(body).boxed_unsync();
             200
         }
         Answer::Close => return Err(io::Error::other("hang up")),

@@ -124,7 +124,7 @@ impl Watcher {
     pub fn new(settings: Settings, clock: Clock, metrics: Metrics) -> anyhow::Result<Self> {
         // Without TLS nobody's certificate is looked at, and a machine without CAs is no obstacle.
         let accept_any = settings.insecure || settings.url.scheme() == "http";
-        let tls = tls::client_config(settings.ca_file.as_deref(), accept_any)
+        let tls = tls::client_config(settings.ca_file.as_deref(), accept_any, None)
             .context("while preparing TLS with the PBX")?;
         let http = Http::new(settings.url, tls)?;
         let tokens =

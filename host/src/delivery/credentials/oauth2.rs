@@ -1,0 +1,236 @@
+//! Tokens that are fetched once for all requests, renewed before they expire, and fetched anew
+//! when the endpoint refuses them.
+//!
+//! Some servers give a new refresh token with every access token and forget the old one. Such a
+//! token is on disk before the access token is used: after a crash at any moment either the old
+//! one was not spent, or the new one is there. The operator's word goes before what was kept:
+//! once a setting that the kept token came from has changed, it is forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hyper::header::HeaderValue;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::super::connector::Connector;
+use super::super::failure::SendFailure;
+use super::super::resolver::Resolver;
+use super::super::settings::EndpointSettings;
+use super::sensitive;
+use super::token::{Granted, TokenEndpoint};
+use crate::clock::Clock;
+use crate::config::OAuth2;
+use crate::outbox::Outbox;
+
+/// A token is renewed this long before it expires, or after nine tenths of its life.
+const EARLY: Duration = Duration::from_mins(1);
+
+/// After a failure that passes, the token endpoint is left alone for so long.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The same after a failure that somebody has to mend.
+const RETRY_DENIED: Duration = Duration::from_mins(1);
+
+/// The tokens of one endpoint.
+pub(super) struct Tokens {
+    source: Arc<Source>,
+    /// Held while a token is fetched, so that there is one who fetches.
+    state: Arc<Mutex<State>>,
+}
+
+/// What it takes to get one.
+struct Source {
+    /// The endpoint's name.
+    endpoint: String,
+    server: TokenEndpoint,
+    outbox: Arc<dyn Outbox>,
+    clock: Clock,
+    /// Tells the settings that the refresh token came from.
+    configured: String,
+}
+
+#[derive(Default)]
+struct State {
+    /// The newest; `None` for client credentials.
+    refresh_token: Option<String>,
+    current: Option<Token>,
+    /// How many there were.
+    count: u64,
+    /// Until then, in monotonic time, nothing is tried, because of this.
+    failed: Option<(Duration, SendFailure)>,
+}
+
+/// An access token. Times are monotonic.
+struct Token {
+    header: HeaderValue,
+    renew_at: Option<Duration>,
+    expires_at: Option<Duration>,
+}
+
+/// What is kept of a refresh token.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    configured: String,
+    refresh_token: String,
+}
+
+impl Tokens {
+    /// Nothing is fetched yet. Fails if what was kept cannot be read.
+    pub(super) fn new(
+        oauth2: &OAuth2,
+        settings: &EndpointSettings,
+        resolver: &Arc<dyn Resolver>,
+        outbox: &Arc<dyn Outbox>,
+        clock: &Clock,
+    ) -> anyhow::Result<Self> {
+        let connector = Connector::to(&oauth2.token_url, &[], settings, resolver)?;
+        let server = TokenEndpoint::new(oauth2, connector, settings.timeout)?;
+        let configured = fingerprint(oauth2);
+        let mut state = State::default();
+        if let Some(token) = &oauth2.refresh_token {
+            let kept = outbox.kept(&name(&settings.name))?;
+            let kept: Option<Kept> = kept.and_then(|text| serde_json::from_str(&text).ok());
+            let kept = kept.filter(|kept| kept.configured == configured);
+            let newest = kept.map_or_else(|| token.expose().to_owned(), |kept| kept.refresh_token);
+            state.refresh_token = Some(newest);
+        }
+        let source = Source {
+            endpoint: settings.name.clone(),
+            server,
+            outbox: Arc::clone(outbox),
+            clock: clock.clone(),
+            configured,
+        };
+        Ok(Self { source: Arc::new(source), state: Arc::new(Mutex::new(state)) })
+    }
+
+    /// A token that is good, as a header's value, and its number.
+    pub(super) async fn current(&self) -> Result<(HeaderValue, u64), SendFailure> {
+        let state = Arc::clone(&self.state).lock_owned().await;
+        let now = self.source.clock.now().mono;
+        if let Some(token) = state.current.as_ref().filter(|token| !token.is_due(now)) {
+            return Ok((token.header.clone(), state.count));
+        }
+        self.renew(state).await
+    }
+
+    /// Gets a newer token than number `old`, unless there is one. `false` if there is none to be
+    /// had.
+    pub(super) async fn renewed_since(&self, old: u64) -> bool {
+        let mut state = Arc::clone(&self.state).lock_owned().await;
+        if state.count != old {
+            return state.current.is_some();
+        }
+        state.current = None;
+        self.renew(state).await.is_ok()
+    }
+
+    /// In a task of its own: who waits for it may give up, but a refresh token that is on its way
+    /// must not be lost.
+    async fn renew(
+        &self,
+        mut state: OwnedMutexGuard<State>,
+    ) -> Result<(HeaderValue, u64), SendFailure> {
+        let source = Arc::clone(&self.source);
+        let renewal = tokio::spawn(async move {
+            source.renew(&mut state).await?;
+            let header = state.current.as_ref().map(|token| token.header.clone());
+            let none = || SendFailure::Credentials("there is no token".to_owned());
+            Ok((header.ok_or_else(none)?, state.count))
+        });
+        renewal.await.unwrap_or_else(|error| Err(SendFailure::Credentials(error.to_string())))
+    }
+}
+
+impl Source {
+    /// Puts a new token into `state`, or leaves one there that is not new but still good.
+    async fn renew(&self, state: &mut State) -> Result<(), SendFailure> {
+        let now = self.clock.now().mono;
+        let resting = state.failed.clone().filter(|(until, _)| now < *until);
+        let outcome = match resting {
+            Some((_, failure)) => Err(failure),
+            None => self.fetch(state).await.inspect_err(|failure| {
+                self.report(failure);
+                let denied = matches!(failure, SendFailure::Denied(_));
+                let pause = if denied { RETRY_DENIED } else { RETRY };
+                state.failed = Some((self.clock.now().mono + pause, failure.clone()));
+            }),
+        };
+        let good = state.current.as_ref().is_some_and(|token| !token.is_over(now));
+        if good { Ok(()) } else { outcome }
+    }
+
+    async fn fetch(&self, state: &mut State) -> Result<(), SendFailure> {
+        let asked = self.clock.now().mono;
+        let granted = self.server.ask(state.refresh_token.as_deref()).await?;
+        let token = Token::new(&granted, asked)?;
+        if let Some(newer) = granted.refresh_token.filter(|_| state.refresh_token.is_some())
+            && state.refresh_token.as_ref() != Some(&newer)
+        {
+            state.refresh_token = Some(newer.clone());
+            self.keep(newer).await?;
+        }
+        state.current = Some(token);
+        state.count = state.count.wrapping_add(1);
+        state.failed = None;
+        tracing::debug!(endpoint = self.endpoint, "There is a new access token.");
+        Ok(())
+    }
+
+    async fn keep(&self, refresh_token: String) -> Result<(), SendFailure> {
+        let unkept = |why: String| SendFailure::Credentials(format!("a token is not kept: {why}"));
+        let kept = Kept { configured: self.configured.clone(), refresh_token };
+        let text = serde_json::to_string(&kept).map_err(|error| unkept(error.to_string()))?;
+        let receipt = self.outbox.keep(&name(&self.endpoint), Some(&text));
+        receipt.await.map_err(|error| unkept(format!("{error:#}")))
+    }
+
+    fn report(&self, failure: &SendFailure) {
+        let endpoint = &self.endpoint;
+        if matches!(failure, SendFailure::Denied(_)) {
+            tracing::error!(endpoint, %failure, "There is no access token; see [webhook] auth.");
+        } else {
+            tracing::warn!(endpoint, %failure, "There is no new access token; trying again.");
+        }
+    }
+}
+
+impl Token {
+    fn new(granted: &Granted, asked: Duration) -> Result<Self, SendFailure> {
+        let header = sensitive(&format!("Bearer {}", granted.access_token)).map_err(|_| {
+            SendFailure::Credentials("the access token is none that HTTP can carry".to_owned())
+        })?;
+        let lifetime = granted.lifetime();
+        let renew_at = lifetime.map(|life| asked + life.saturating_sub(EARLY.min(life / 10)));
+        Ok(Self { header, renew_at, expires_at: lifetime.map(|life| asked + life) })
+    }
+
+    fn is_due(&self, now: Duration) -> bool {
+        self.renew_at.is_some_and(|at| now >= at)
+    }
+
+    fn is_over(&self, now: Duration) -> bool {
+        self.expires_at.is_some_and(|at| now >= at)
+    }
+}
+
+/// What the refresh token is kept under.
+fn name(endpoint: &str) -> String {
+    format!("oauth:{endpoint}")
+}
+
+/// Tells whether the settings are still those that a kept token came from, without telling what
+/// they are.
+fn fingerprint(oauth2: &OAuth2) -> String {
+    let token = oauth2.refresh_token.as_ref().map_or("", |token| token.expose());
+    let mut hash = Context::new(&SHA256);
+    for part in [oauth2.token_url.as_str(), oauth2.client_id.as_str(), token] {
+        hash.update(&part.len().to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    BASE64_STANDARD.encode(hash.finish())
+}

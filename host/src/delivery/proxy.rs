@@ -1,0 +1,104 @@
+//! An HTTP proxy on the way: https goes through a tunnel (RFC 9110, section 9.3.6), http is
+//! handed to it with the whole URL.
+//!
+//! It is set for an endpoint, and never taken from the environment.
+
+use std::future::{Ready, ready};
+use std::io;
+use std::task::{Context, Poll};
+
+use anyhow::{Context as _, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use percent_encoding::percent_decode_str;
+use tower_service::Service;
+use url::Url;
+
+use super::connector::{Dialler, Wire};
+use super::failure::{SendFailure, chain};
+use super::guard::{Guard, Target};
+
+/// The proxy of an endpoint.
+pub(super) struct Proxy {
+    /// Without user and password.
+    url: Uri,
+    /// Lets the proxy through, wherever the operator put it.
+    guard: Guard,
+    /// From the URL's user and password.
+    authorization: Option<HeaderValue>,
+}
+
+/// A connection to the proxy that is there already.
+struct Connected(Option<Wire>);
+
+impl Proxy {
+    /// The proxy at `url`, which starts with `http://` and may have a user and a password in it.
+    pub(super) fn new(url: &Url, guard: Guard) -> anyhow::Result<Self> {
+        ensure!(url.scheme() == "http", "a proxy is spoken to in http, so its URL starts so");
+        let authorization = basic(url).context("while reading the proxy's user and password")?;
+        let port = url.port_or_known_default().unwrap_or(80);
+        let host = url.host_str().context("the proxy's URL has no host")?;
+        let url = format!("http://{host}:{port}").parse().context("while reading its URL")?;
+        Ok(Self { url, guard, authorization })
+    }
+
+    /// What a request in the open has to show the proxy.
+    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
+    /// Connects to the proxy and, if TLS is spoken with `target`, through it.
+    pub(super) async fn connect(
+        &self,
+        dialler: &Dialler,
+        target: &Target,
+    ) -> Result<Wire, SendFailure> {
+        let mut wire = dialler.dial(&self.guard, &self.guard.admit(&self.url)?).await?;
+        if !target.tls {
+            wire.proxied = true;
+            return Ok(wire);
+        }
+        let authority = format!("https://{}:{}", target.origin.host, target.origin.port);
+        let failed = |why: String| SendFailure::Connect(format!("the proxy {}: {why}", self.url));
+        let through: Uri = authority.parse().map_err(|_| failed("no URL".to_owned()))?;
+        let mut tunnel = Tunnel::new(self.url.clone(), Connected(Some(wire)));
+        if let Some(authorization) = &self.authorization {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        match tokio::time::timeout(dialler.timeout, tunnel.call(through)).await {
+            Ok(Ok(wire)) => Ok(wire),
+            Ok(Err(error)) => Err(failed(chain(&error))),
+            Err(_) => Err(failed(format!("no tunnel within {:?}", dialler.timeout))),
+        }
+    }
+}
+
+impl Service<Uri> for Connected {
+    type Response = Wire;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Wire>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        ready(self.0.take().ok_or_else(|| io::ErrorKind::NotConnected.into()))
+    }
+}
+
+/// RFC 7617, with what is in the URL.
+fn basic(url: &Url) -> anyhow::Result<Option<HeaderValue>> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(None);
+    }
+    let plain = |text| percent_decode_str(text).decode_utf8().context("it is not UTF-8");
+    let (user, password) = (plain(url.username())?, plain(url.password().unwrap_or_default())?);
+    let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
+    let mut value = HeaderValue::from_str(&format!("Basic {encoded}"))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
