@@ -35,6 +35,8 @@ pub struct Warning {
     pub place: Place,
     /// What it is, and what to do.
     pub text: String,
+    /// Others can read a secret: what `--strict` does not put up with.
+    pub exposure: bool,
 }
 
 /// What is wrong.
@@ -83,6 +85,13 @@ pub enum Fault {
         value: String,
         /// What would have been right.
         expected: String,
+    },
+    /// The key means nothing beside another setting.
+    OutOfPlace {
+        /// The other setting, such as `auth = none`.
+        setting: String,
+        /// What it would have to be.
+        fitting: String,
     },
     /// One word of a list or a template is not known.
     UnknownWord {
@@ -177,6 +186,9 @@ impl fmt::Display for Fault {
             }
             Self::Missing { expected } => write!(f, "missing; expected {expected}"),
             Self::BadValue { value, expected } => write!(f, "expected {expected}, not \"{value}\""),
+            Self::OutOfPlace { setting, fitting } => {
+                write!(f, "does not go with {setting}, only with {fitting}")
+            }
             Self::UnknownWord { what, word, nearest: Some(name), .. } => {
                 write!(f, "unknown {what} \"{word}\"; did you mean \"{name}\"?")
             }
@@ -243,7 +255,16 @@ impl Report {
         text: impl Into<String>,
     ) {
         let place = self.place(line, section, key);
-        self.warnings.push(Warning { place, text: text.into() });
+        self.warnings.push(Warning { place, text: text.into(), exposure: false });
+    }
+
+    pub(super) fn warn_of_exposure(
+        &mut self,
+        (line, section, key): (Option<usize>, Option<&str>, Option<&str>),
+        text: impl Into<String>,
+    ) {
+        let place = self.place(line, section, key);
+        self.warnings.push(Warning { place, text: text.into(), exposure: true });
     }
 
     fn place(&self, line: Option<usize>, section: Option<&str>, key: Option<&str>) -> Place {

@@ -4,6 +4,7 @@
 //! line. [`Config`] holds what it means; it is made only if the whole file is without fault, and
 //! whatever is found wrong on the way is collected, so that one reading shows all of it.
 
+mod credentials;
 mod delivery;
 mod error;
 mod expand;

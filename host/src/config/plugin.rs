@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{Fault, nearest};
-use super::secret::Secret;
+use super::secret::{Secret, sounds_secret};
 use super::section::Reader;
 use super::value;
 
@@ -81,12 +81,6 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> 
     }
     let name = name.to_owned();
     Some(PluginConfig { name, source: source?, settings, deadline, memory })
-}
-
-/// Whether a key is named as secrets usually are. The host does not know a plugin's settings.
-fn sounds_secret(key: &str) -> bool {
-    let key = key.to_lowercase();
-    ["secret", "token", "password", "key"].iter().any(|word| key.ends_with(word))
 }
 
 /// The name of a plugin in a chain must lead to one. `declared` are those with a section.

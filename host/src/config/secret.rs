@@ -24,3 +24,9 @@ impl fmt::Debug for Secret {
         f.write_str("***")
     }
 }
+
+/// Whether a key is named as secrets usually are. The host does not know a plugin's settings.
+pub(super) fn sounds_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["secret", "token", "password", "key", "auth_value"].iter().any(|word| key.ends_with(word))
+}

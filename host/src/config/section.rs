@@ -7,6 +7,7 @@ use super::error::{Fault, Report, nearest};
 use super::expand::expand;
 use super::ini::{Entry, Section};
 use super::keys::{self, SectionKeys};
+use super::secret::sounds_secret;
 use super::surroundings::Surroundings;
 
 /// What all sections of a file share.
@@ -57,6 +58,11 @@ impl Value<'_> {
     /// That this value is not what was expected.
     pub(super) fn wrong(&self, expected: impl Into<String>) -> Fault {
         Fault::BadValue { value: self.shown(&self.text), expected: expected.into() }
+    }
+
+    /// The same for a secret, which is not shown even if it stands in the .ini.
+    pub(super) fn hidden(&self, expected: impl Into<String>) -> Fault {
+        Fault::BadValue { value: "***".to_owned(), expected: expected.into() }
     }
 
     /// `part` of the value as it may be shown to people.
@@ -130,7 +136,7 @@ impl<'a> Reader<'a> {
                 file: self.file,
             }),
             Err(fault) => {
-                self.fault(entry, fault);
+                self.fault(entry, discreet(fault, &entry.key));
                 None
             }
         }
@@ -152,6 +158,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reports `key`, if it is set, because it means nothing beside `setting`.
+    pub(super) fn out_of_place(&mut self, key: &str, setting: &str, fitting: &str) {
+        let section = self.section;
+        if let Some(entry) = section.get(key) {
+            let (setting, fitting) = (setting.to_owned(), fitting.to_owned());
+            self.fault(entry, Fault::OutOfPlace { setting, fitting });
+        }
+    }
+
     pub(super) fn fault(&mut self, entry: &Entry, fault: Fault) {
         let (section, key) = (Some(self.section.name.as_str()), Some(entry.key.as_str()));
         self.report.fault(Some(entry.line), section, key, fault);
@@ -165,14 +180,29 @@ impl<'a> Reader<'a> {
 
     /// Warns if `key` holds a secret in plain text that everybody on the machine can read.
     pub(super) fn warn_of_readable_secret(&mut self, key: &str) {
-        let literal = self.section.get(key).is_some_and(|entry| !entry.value.contains("${"));
-        if literal && self.file.around.readable_by_all(self.file.path) {
-            self.warn(
-                key,
-                "everybody on this machine can read it here; chmod 600 the file, \
-                 or keep the secret elsewhere: ${file:...}, ${cred:...}",
-            );
+        let literal = |entry: &Entry| !entry.value.replace("$${", "").contains("${");
+        let Some(entry) = self.section.get(key).filter(|entry| literal(entry)) else { return };
+        if !entry.value.is_empty() && self.file.around.readable_by_all(self.file.path) {
+            let text = "everybody on this machine can read it here; chmod 600 the file, \
+                        or keep the secret elsewhere: ${file:...}, ${cred:...}";
+            let place = (Some(entry.line), Some(self.section.name.as_str()), Some(key));
+            self.report.warn_of_exposure(place, text);
         }
+    }
+}
+
+/// What looks like a reference in a secret may be part of the secret.
+fn discreet(fault: Fault, key: &str) -> Fault {
+    match fault {
+        Fault::Reference { reference, reason }
+            if sounds_secret(key)
+                && !["${env:", "${file:", "${cred:"]
+                    .iter()
+                    .any(|kind| reference.starts_with(kind)) =>
+        {
+            Fault::Reference { reference: "${...}".to_owned(), reason }
+        }
+        other => other,
     }
 }
 

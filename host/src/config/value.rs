@@ -1,7 +1,9 @@
 //! What a value can mean: a duration, a size, a yes or no, an address, a file, a list.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -56,6 +58,17 @@ fn one_duration(
         return Err(wrong(format!("a duration from {least} to {most}")));
     }
     Ok(duration)
+}
+
+/// A whole number from `least` to `most`.
+pub(super) fn number<T: FromStr + PartialOrd + Display>(
+    least: T,
+    most: T,
+) -> impl Fn(&Value<'_>) -> Result<T, Fault> {
+    move |value| {
+        let number = value.text.parse().ok().filter(|number| (&least..=&most).contains(&number));
+        number.ok_or_else(|| value.wrong(format!("a number from {least} to {most}")))
+    }
 }
 
 /// A number of bytes from `least` to `most` MiB.

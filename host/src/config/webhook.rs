@@ -1,10 +1,8 @@
 //! `[webhook]`: an endpoint, which events go there and through which plugins.
 
-use std::time::Duration;
-
 use url::Url;
 
-use super::delivery::DeliveryConfig;
+use super::delivery::{self, Credentials, DeliveryConfig};
 use super::error::Fault;
 use super::filter::{Filter, Pattern};
 use super::plugin::{self, PLAIN_GET};
@@ -81,13 +79,13 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig
         queue: reader.or("queue", Vec::new(), patterns),
         direction: reader.or("direction", Vec::new(), directions),
     };
-    let delivery = delivery(reader);
+    let delivery = delivery::read(reader);
 
     if url.as_ref().is_some_and(value::travels_in_the_open) {
         reader.warn("url", "http: who calls whom can be read on its way; use https");
-    }
-    if delivery.insecure {
-        reader.warn("insecure", "any certificate is accepted, so anybody can pose as the receiver");
+        if delivery.credentials != Credentials::None {
+            reader.warn("auth", "http: the credentials can be read on their way; use https");
+        }
     }
     if filter.direction.contains(&Direction::Internal) && !internal {
         reader.warn("direction", "internal calls are sent only with internal = yes");
@@ -101,20 +99,6 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig
         filter,
         delivery,
     })
-}
-
-fn delivery(reader: &mut Reader<'_>) -> DeliveryConfig {
-    const SECOND: Duration = Duration::from_secs(1);
-    let usual = DeliveryConfig::default();
-    let timeout = value::duration(SECOND / 10, SECOND * 300);
-    let schedule = value::durations(SECOND / 1000, SECOND * 7 * 86_400);
-    DeliveryConfig {
-        timeout: reader.or("timeout", usual.timeout, timeout),
-        schedule: reader.or("schedule", usual.schedule, schedule),
-        ca_file: reader.optional("ca_file", value::file),
-        insecure: reader.or("insecure", false, value::flag),
-        ..DeliveryConfig::default()
-    }
 }
 
 fn chain(value: &Value<'_>) -> Result<Vec<String>, Fault> {

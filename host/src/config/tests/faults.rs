@@ -8,6 +8,7 @@ use crate::config::Config;
 fn messages(text: &str) -> Vec<String> {
     let around = Fake::new()
         .var("PRIVATE", "sesame")
+        .var("LINES", "sesame\nsesame")
         .var("CREDENTIALS_DIRECTORY", "/run/creds")
         .file("plugins/crm.wasm", "");
     let errors = around.parse(text).expect_err(text);
@@ -206,14 +207,313 @@ const WEBHOOK: &[(&str, &str)] = &[
         "callhook.ini:7: [webhook] ca_file: there is no file \"nowhere.pem\"",
     ),
     (
-        "secret = x",
-        "callhook.ini:7: [webhook] secret: unknown key; known here are url, plugins, events, internal, dialect, did, user, queue, direction, timeout, schedule, ca_file, insecure",
+        "method = POST",
+        "callhook.ini:7: [webhook] method: unknown key; known here are url, plugins, events, internal, dialect, did, user, queue, direction, order, step_aside, schedule, popup_expiry, success, refusals, timeout, connect_timeout, connection_age, breaker_attempts, breaker_window, breaker_connects, probe_first, probe_last, concurrency, secret, auth, auth_user, auth_password, auth_token, auth_name, auth_value, auth_token_url, auth_client_id, auth_client_secret, auth_scope, auth_refresh_token, allow_hosts, allow_networks, ca_file, insecure, client_certificate, client_key, proxy",
     ),
 ];
 
 #[test]
 fn faults_of_a_webhook_are_told() {
     check(ENDING_IN_WEBHOOK, WEBHOOK);
+}
+
+const DELIVERY: &[(&str, &[&str])] = &[
+    (
+        "order = lifo",
+        &[
+            "callhook.ini:7: [webhook] order: unknown order \"lifo\"; known are bounded, strict, none",
+        ],
+    ),
+    (
+        "order = stict",
+        &["callhook.ini:7: [webhook] order: unknown order \"stict\"; did you mean \"strict\"?"],
+    ),
+    (
+        "step_aside = 0s",
+        &[
+            "callhook.ini:7: [webhook] step_aside: expected a duration from 10ms to 1day, not \"0s\"",
+        ],
+    ),
+    (
+        "step_aside = 5s\norder = strict",
+        &[
+            "callhook.ini:7: [webhook] step_aside: does not go with order = strict, only with order = bounded",
+        ],
+    ),
+    (
+        "popup_expiry = 500ms",
+        &[
+            "callhook.ini:7: [webhook] popup_expiry: expected a duration from 1s to 1day, not \"500ms\"",
+        ],
+    ),
+    (
+        "success = 404, ok",
+        &[
+            "callhook.ini:7: [webhook] success: expected statuses from 300 to 599, such as 404, 409, not \"404, ok\"",
+        ],
+    ),
+    (
+        "success = 200",
+        &[
+            "callhook.ini:7: [webhook] success: expected statuses from 300 to 599, such as 404, 409, not \"200\"",
+        ],
+    ),
+    (
+        "refusals = 0",
+        &["callhook.ini:7: [webhook] refusals: expected a number from 1 to 100, not \"0\""],
+    ),
+    (
+        "refusals = three",
+        &["callhook.ini:7: [webhook] refusals: expected a number from 1 to 100, not \"three\""],
+    ),
+    (
+        "timeout = 2s\nconnect_timeout = 5s",
+        &[
+            "callhook.ini:8: [webhook] connect_timeout: expected a duration from 10ms to 2s, not \"5s\"",
+        ],
+    ),
+    (
+        "connection_age = 8d",
+        &[
+            "callhook.ini:7: [webhook] connection_age: expected a duration from 1s to 1day, not \"8d\"",
+        ],
+    ),
+    (
+        "breaker_attempts = -1",
+        &[
+            "callhook.ini:7: [webhook] breaker_attempts: expected a number from 1 to 10000, not \"-1\"",
+        ],
+    ),
+    (
+        "breaker_window = 0",
+        &["callhook.ini:7: [webhook] breaker_window: expected a duration from 1s to 1h, not \"0\""],
+    ),
+    (
+        "breaker_connects = 1001",
+        &[
+            "callhook.ini:7: [webhook] breaker_connects: expected a number from 1 to 1000, not \"1001\"",
+        ],
+    ),
+    (
+        "probe_first = 2h",
+        &[
+            "callhook.ini:7: [webhook] probe_first: expected a duration from 100ms to 1h, not \"2h\"",
+        ],
+    ),
+    (
+        "probe_first = 1m\nprobe_last = 30s",
+        &["callhook.ini:8: [webhook] probe_last: expected a duration from 1m to 1day, not \"30s\""],
+    ),
+    (
+        "concurrency = 5000",
+        &["callhook.ini:7: [webhook] concurrency: expected a number from 1 to 1024, not \"5000\""],
+    ),
+    (
+        "secret = whsec_sesame",
+        &[
+            "callhook.ini:7: [webhook] secret: expected keys in base64, with whsec_ in front or not, not \"***\"",
+        ],
+    ),
+    (
+        "secret = whsec_c2VzYW1l",
+        &["callhook.ini:7: [webhook] secret: expected keys of 24 bytes or more, not \"***\""],
+    ),
+    (
+        "secret = c2VzYW1lc2VzYW1lc2VzYW1lc2VzYW1l,",
+        &["callhook.ini:7: [webhook] secret: expected keys with commas between them, not \"***\""],
+    ),
+    (
+        "secert = c2VzYW1l",
+        &["callhook.ini:7: [webhook] secert: unknown key; did you mean \"secret\"?"],
+    ),
+    (
+        "allow_hosts = https://api.example.com",
+        &[
+            "callhook.ini:7: [webhook] allow_hosts: expected names of hosts, such as api.example.com or *.example.com, not \"https://api.example.com\"",
+        ],
+    ),
+    (
+        "allow_hosts = *",
+        &[
+            "callhook.ini:7: [webhook] allow_hosts: expected names of hosts, such as api.example.com or *.example.com, not \"*\"",
+        ],
+    ),
+    (
+        "allow_hosts = a.example, *.10.0.0.1",
+        &[
+            "callhook.ini:7: [webhook] allow_hosts: expected names of hosts, such as api.example.com or *.example.com, not \"*.10.0.0.1\"",
+        ],
+    ),
+    (
+        "allow_networks = 10.0.0.0/33",
+        &[
+            "callhook.ini:7: [webhook] allow_networks: expected networks such as 10.0.0.0/8, 192.168.1.7 or fd00::/8, not \"10.0.0.0/33\"",
+        ],
+    ),
+    (
+        "allow_networks = intranet",
+        &[
+            "callhook.ini:7: [webhook] allow_networks: expected networks such as 10.0.0.0/8, 192.168.1.7 or fd00::/8, not \"intranet\"",
+        ],
+    ),
+    (
+        "client_certificate = crm.pem",
+        &[
+            "callhook.ini:5: [webhook] client_key: missing; expected the PEM file with the certificate's key",
+            "callhook.ini:7: [webhook] client_certificate: there is no file \"crm.pem\"",
+        ],
+    ),
+    (
+        "client_key = plugins/crm.wasm",
+        &[
+            "callhook.ini:5: [webhook] client_certificate: missing; expected the PEM file that client_key is for",
+        ],
+    ),
+    (
+        "proxy = proxy.example.com:3128",
+        &[
+            "callhook.ini:7: [webhook] proxy: expected an address that starts with https:// or http://, not \"proxy.example.com:3128\"",
+        ],
+    ),
+    (
+        "proxy = http://me:sesame@proxy.example.com:3128",
+        &[
+            "callhook.ini:7: [webhook] proxy: expected an address without user and password in it, not \"...@proxy.example.com:3128\"",
+        ],
+    ),
+    (
+        "proxy = http://proxy.example.com/pac",
+        &[
+            "callhook.ini:7: [webhook] proxy: expected a proxy's address without a path, such as http://proxy.example.com:3128, not \"http://proxy.example.com/pac\"",
+        ],
+    ),
+];
+
+const AUTH: &[(&str, &[&str])] = &[
+    (
+        "auth = digest",
+        &[
+            "callhook.ini:7: [webhook] auth: unknown kind of auth \"digest\"; known are none, basic, bearer, header, query, client-credentials, refresh-token",
+        ],
+    ),
+    (
+        "auth = berer\nauth_token = sesame",
+        &[
+            "callhook.ini:7: [webhook] auth: unknown kind of auth \"berer\"; did you mean \"bearer\"?",
+        ],
+    ),
+    (
+        "auth_token = sesame",
+        &[
+            "callhook.ini:7: [webhook] auth_token: does not go with auth = none, only with auth = bearer",
+        ],
+    ),
+    (
+        "auth = basic\nauth_token = sesame",
+        &[
+            "callhook.ini:5: [webhook] auth_user: missing; expected the user, for auth = basic",
+            "callhook.ini:5: [webhook] auth_password: missing; expected the password, for auth = basic",
+            "callhook.ini:8: [webhook] auth_token: does not go with auth = basic, only with auth = bearer",
+        ],
+    ),
+    (
+        "auth = basic\nauth_user = me:too\nauth_password = sesame",
+        &[
+            "callhook.ini:8: [webhook] auth_user: expected a user without a colon in it, not \"me:too\"",
+        ],
+    ),
+    (
+        "auth = basic\nauth_user = me\nauth_password = ${env:LINES}",
+        &["callhook.ini:9: [webhook] auth_password: expected a password of one line, not \"***\""],
+    ),
+    (
+        "auth = basic\nauth_user = me\nauth_pasword = sesame",
+        &[
+            "callhook.ini:5: [webhook] auth_password: missing; expected the password, for auth = basic",
+            "callhook.ini:9: [webhook] auth_pasword: unknown key; did you mean \"auth_password\"?",
+        ],
+    ),
+    (
+        "auth = bearer",
+        &["callhook.ini:5: [webhook] auth_token: missing; expected the token, for auth = bearer"],
+    ),
+    (
+        "auth = bearer\nauth_token = open sesame",
+        &[
+            "callhook.ini:8: [webhook] auth_token: expected a token of ASCII characters without blanks, not \"***\"",
+        ],
+    ),
+    (
+        "auth = bearer\nauth_token = ${sesame}",
+        &[
+            "callhook.ini:8: [webhook] auth_token: ${...}: expected env:NAME, file:PATH or cred:NAME; write $${ for a literal ${",
+        ],
+    ),
+    (
+        "auth = header\nauth_name = x api\nauth_value = sesame",
+        &[
+            "callhook.ini:8: [webhook] auth_name: expected the name of a header, such as x-api-key, not \"x api\"",
+        ],
+    ),
+    (
+        "auth = header\nauth_name = Host\nauth_value = sesame",
+        &[
+            "callhook.ini:8: [webhook] auth_name: expected a header that does not say how the message is sent, not \"Host\"",
+        ],
+    ),
+    (
+        "auth = header\nauth_name = x-api-key\nauth_value = sésame",
+        &[
+            "callhook.ini:9: [webhook] auth_value: expected a text of ASCII characters on one line, not \"***\"",
+        ],
+    ),
+    (
+        "auth = header\nauth_user = me",
+        &[
+            "callhook.ini:5: [webhook] auth_name: missing; expected the header's name",
+            "callhook.ini:5: [webhook] auth_value: missing; expected the header's value",
+            "callhook.ini:8: [webhook] auth_user: does not go with auth = header, only with auth = basic",
+        ],
+    ),
+    (
+        "auth = query\nauth_name = key",
+        &["callhook.ini:5: [webhook] auth_value: missing; expected the parameter's value"],
+    ),
+    (
+        "auth = none\nauth_value = sesame",
+        &[
+            "callhook.ini:8: [webhook] auth_value: does not go with auth = none, only with auth = header or query",
+        ],
+    ),
+    (
+        "auth = client-credentials\nauth_token_url = id.example.com",
+        &[
+            "callhook.ini:5: [webhook] auth_client_id: missing; expected the id of this client there",
+            "callhook.ini:5: [webhook] auth_client_secret: missing; expected the secret of this client",
+            "callhook.ini:8: [webhook] auth_token_url: expected an address that starts with https:// or http://, not \"id.example.com\"",
+        ],
+    ),
+    (
+        "auth = client-credentials\nauth_token_url = https://id.example.com\nauth_client_id = a\nauth_client_secret = sesame\nauth_refresh_token = sesame",
+        &[
+            "callhook.ini:11: [webhook] auth_refresh_token: does not go with auth = client-credentials, only with auth = refresh-token",
+        ],
+    ),
+    (
+        "auth = refresh-token\nauth_token_url = https://id.example.com\nauth_client_id = a",
+        &[
+            "callhook.ini:5: [webhook] auth_refresh_token: missing; expected the token that renews the others",
+        ],
+    ),
+];
+
+#[test]
+fn faults_of_delivery_are_told_without_secrets() {
+    for (faulty, expected) in DELIVERY.iter().chain(AUTH) {
+        let told = messages(&format!("{ENDING_IN_WEBHOOK}{faulty}\n"));
+        assert_eq!(told, *expected, "{faulty}");
+        assert!(!told.concat().contains("sesame"), "{told:?}");
+    }
 }
 
 #[test]

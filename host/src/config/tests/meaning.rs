@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{ENDING_IN_PBX, ENDING_IN_WEBHOOK, Fake, sound};
 use crate::config::{
-    Config, LogConfig, LogFormat, LogLevel, PbxSource, PluginConfig, PluginSource, Secret,
-    ServedEvent, Setting, Titles,
+    Config, Credentials, DeliveryConfig, LogConfig, LogFormat, LogLevel, Order, PbxSource,
+    PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
 };
 use crate::event::PartyKind;
 
@@ -216,4 +216,91 @@ fn the_console_can_be_off() {
     assert_eq!(sound(&format!("{ENDING_IN_WEBHOOK}[console]\nlisten = off\n")).console, None);
     let elsewhere = sound(&format!("{ENDING_IN_WEBHOOK}[console]\nlisten = [::1]:0\n")).console;
     assert_eq!(elsewhere, Some("[::1]:0".parse().unwrap()));
+}
+
+/// How the endpoint is delivered to with these lines.
+fn delivery(lines: &str) -> DeliveryConfig {
+    let around = Fake::new().file("crm.pem", "").file("crm.key", "");
+    let loaded = around.parse(&format!("{ENDING_IN_WEBHOOK}{lines}\n")).unwrap();
+    loaded.config.endpoints.into_iter().next().unwrap().delivery
+}
+
+#[test]
+fn the_order_of_a_lane_is_a_word_and_a_wait() {
+    assert_eq!(delivery("order = strict").order, Order::Strict);
+    assert_eq!(delivery("order = none").order, Order::None);
+    let minute = Duration::from_mins(1);
+    assert_eq!(delivery("order = bounded").order, Order::Bounded(minute));
+    assert_eq!(delivery("step_aside = 2m").order, Order::Bounded(minute * 2));
+}
+
+#[test]
+fn a_shorter_time_for_the_whole_shortens_that_for_its_parts() {
+    let two = Duration::from_secs(2);
+    assert_eq!(delivery("timeout = 2s").connect_timeout, two);
+    let breaker = delivery("probe_first = 10m").breaker;
+    assert_eq!(breaker.last_probe, breaker.first_probe);
+}
+
+#[test]
+fn several_keys_sign_while_they_are_changed() {
+    let (new, old) =
+        ("whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcg", "b2xkIG9sZCBvbGQgb2xkIG9sZCBvbGQgbw");
+    let keys = delivery(&format!("secret = {new}, {old}")).signing_keys;
+    assert_eq!(keys, [Secret::new(new), Secret::new(old)]);
+}
+
+#[test]
+fn each_kind_of_credentials_takes_its_own_keys() {
+    let (user, name) = ("me".to_owned(), "X-Key".to_owned());
+    let basic = Credentials::Basic { user, password: Secret::new("") };
+    assert_eq!(delivery("auth = basic\nauth_user = me\nauth_password =").credentials, basic);
+    let bearer = delivery("auth = bearer\nauth_token = ${env:SECRET}").credentials;
+    assert_eq!(bearer, Credentials::Bearer(Secret::new("s3cret")));
+    let header = delivery("auth = header\nauth_name = X-Key\nauth_value = a b").credentials;
+    assert_eq!(header, Credentials::Header { name, value: Secret::new("a b") });
+    let public = "auth = refresh-token\nauth_token_url = https://id.example.com/token\n\
+                  auth_client_id = app\nauth_refresh_token = r";
+    let Credentials::OAuth2(public) = delivery(public).credentials else { panic!() };
+    assert_eq!(public.token_url.as_str(), "https://id.example.com/token");
+    assert_eq!(public.refresh_token, Some(Secret::new("r")));
+    assert_eq!((public.client_secret, public.scope), (None, None));
+}
+
+#[test]
+fn hosts_and_networks_are_kept_in_their_usual_form() {
+    let config = delivery(
+        "allow_hosts = API.Example.com, *.bücher.example, 10.1\n\
+         allow_networks = 10.1.2.3/8, 192.168.1.7, fd00::1",
+    );
+    assert_eq!(config.allow_hosts, ["api.example.com", "*.xn--bcher-kva.example", "10.0.0.1"]);
+    let networks: Vec<String> = config.allow_networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.168.1.7/32", "fd00::1/128"]);
+}
+
+#[test]
+fn a_certificate_of_our_own_is_two_files() {
+    let files = delivery("client_certificate = crm.pem\nclient_key = crm.key").client_certificate;
+    let files = files.unwrap();
+    assert_eq!((files.certificate, files.key), ("crm.pem".into(), "crm.key".into()));
+}
+
+#[test]
+fn no_secret_is_shown_by_debugging_or_in_warnings() {
+    let key = "c2VzYW1lc2VzYW1lc2VzYW1lc2VzYW1l";
+    let oauth = "auth_token_url = http://id.example.com\nauth_client_id = app\n";
+    let text = format!(
+        "{}secret = {key}\n\
+         [webhook.a]\nurl = http://a\nauth = basic\nauth_user = me\nauth_password = sesame\n\
+         [webhook.b]\nurl = http://a\nauth = bearer\nauth_token = sesame\n\
+         [webhook.c]\nurl = http://a\nauth = query\nauth_name = k\nauth_value = sesame\n\
+         [webhook.d]\nurl = http://a\nauth = header\nauth_name = k\nauth_value = \"sesame\"\n\
+         [webhook.e]\nurl = http://a\nauth = refresh-token\n{oauth}auth_client_secret = sesame\n\
+         auth_refresh_token = sesame\n[plugin.plain-get]\nany = sesame\n",
+        ENDING_IN_WEBHOOK.replace("${env:SECRET}", "sesame")
+    );
+    let around = Fake { public: ["callhook.ini".into()].into(), ..Fake::new() };
+    let shown = format!("{:?}", around.parse(&text).unwrap());
+    assert!(!shown.contains("sesame") && !shown.contains(key), "{shown}");
+    assert!(shown.contains("exposure: true"), "the warnings are among it: {shown}");
 }

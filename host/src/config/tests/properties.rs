@@ -5,14 +5,18 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ipnet::Ipv4Net;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::Fake;
 use crate::config::{
-    Config, DeliveryConfig, EndpointConfig, Filter, LogConfig, LogFormat, LogLevel, Pattern,
-    PbxConfig, PbxSource, PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
+    BreakerConfig, ClientCertificate, Config, Credentials, DeliveryConfig, EndpointConfig, Filter,
+    LogConfig, LogFormat, LogLevel, OAuth2, Order, Pattern, PbxConfig, PbxSource, PluginConfig,
+    PluginSource, Secret, ServedEvent, Setting, Titles,
 };
 use crate::event::{Direction, PartyKind};
 
@@ -55,7 +59,7 @@ proptest! {
 fn line() -> impl Strategy<Value = String> {
     let section = "\\[?(pbx|webhook|plugin|did|dn|titles|log|console)(\\.[a-z ]{0,3})?\\]?";
     let key = "(url|client_id|client_secret|plugins|events|user|timeout|schedule|file|memory|\
-               listen|incoming|level|42)";
+               listen|incoming|level|42|order|auth|auth_token|secret|success|allow_hosts)";
     let value = "(https://a\\.b/|5s|64MiB|a, b|1-9|\\$\\{env:A\\}|\\$\\$\\{|\\{caller\\}|\\*)?";
     prop_oneof![
         section,
@@ -118,24 +122,105 @@ fn filter() -> impl Strategy<Value = Filter> {
 
 fn endpoint() -> impl Strategy<Value = EndpointConfig> {
     let kinds = vec![ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End];
-    let schedule = prop::collection::vec(millis(1, 604_800_000), 1..13);
-    let timeout = millis(100, 300_000);
-    (name(), "[a-z0-9]{0,9}", subsequence(kinds, 1..=3), filter(), timeout, schedule, any::<bool>())
-        .prop_map(|(name, path, events, filter, timeout, schedule, yes)| EndpointConfig {
+    let kinds = subsequence(kinds, 1..=3);
+    (name(), "[a-z0-9]{0,9}", kinds, filter(), any::<bool>(), delivery()).prop_map(
+        |(name, path, events, filter, internal, delivery)| EndpointConfig {
             url: format!("https://{name}.example/{path}?a={path}").parse().unwrap(),
             name,
             plugins: vec!["plain-get".to_owned()],
             events,
-            internal: yes,
+            internal,
             filter,
-            delivery: DeliveryConfig {
-                timeout,
-                schedule,
-                ca_file: yes.then(|| "ca.pem".into()),
-                insecure: !yes,
-                ..DeliveryConfig::default()
-            },
-        })
+            delivery,
+        },
+    )
+}
+
+fn secret() -> impl Strategy<Value = Secret> {
+    "[!-z]{1,20}"
+        .prop_filter("comments end a value", |text| !text.starts_with([';', '#']))
+        .prop_map(Secret::new)
+}
+
+fn credentials() -> impl Strategy<Value = Credentials> {
+    let name = || "[a-z-]{1,9}".prop_filter("the host's own", |name| name != "te");
+    let scope = prop::option::of(text());
+    let (secrets, renewed) = ((secret(), secret(), secret()), any::<(bool, bool)>());
+    let oauth2 = (name(), text(), scope, secrets, renewed);
+    prop_oneof![
+        Just(Credentials::None),
+        ("[a-z@.]{1,9}", secret())
+            .prop_map(|(user, password)| Credentials::Basic { user, password }),
+        secret().prop_map(Credentials::Bearer),
+        (name(), secret()).prop_map(|(name, value)| Credentials::Header { name, value }),
+        (text(), secret()).prop_map(|(name, value)| Credentials::Query { name, value }),
+        oauth2.prop_map(|(path, client_id, scope, (_, secret, token), (renewed, public))| {
+            Credentials::OAuth2(OAuth2 {
+                token_url: format!("https://id.example/{path}").parse().unwrap(),
+                client_id,
+                client_secret: (!renewed || !public).then_some(secret),
+                scope,
+                refresh_token: renewed.then_some(token),
+            })
+        }),
+    ]
+}
+
+fn breaker() -> impl Strategy<Value = BreakerConfig> {
+    let (probe, window) = (millis(100, 3_600_000), millis(1_000, 3_600_000));
+    (1..=10_000_u32, window, 1..=1_000_u32, probe, 0..20_u32).prop_map(
+        |(attempts, window, connects, first_probe, more)| BreakerConfig {
+            attempts,
+            window,
+            connects,
+            first_probe,
+            last_probe: first_probe + first_probe * more,
+        },
+    )
+}
+
+fn delivery() -> impl Strategy<Value = DeliveryConfig> {
+    use prop::collection::vec;
+    let order = prop_oneof![
+        millis(10, 86_400_000).prop_map(Order::Bounded),
+        Just(Order::Strict),
+        Just(Order::None)
+    ];
+    let waits = (vec(millis(1, 604_800_000), 1..13), millis(1_000, 86_400_000));
+    let times = (millis(100, 300_000), millis(10, 300_000), millis(1_000, 86_400_000));
+    let judging = (vec(300..600_u16, 0..4), 1..=100_u32, breaker(), 1..=1_024_usize);
+    let key = vec(any::<u8>(), 24..64).prop_map(|key| Secret::new(STANDARD.encode(key)));
+    let host = prop_oneof!["[a-z]{1,9}\\.example", "\\*\\.[a-z]{1,9}\\.example"];
+    let network = (any::<[u8; 4]>(), 0..=32_u8)
+        .prop_map(|(ip, prefix)| Ipv4Net::new(ip.into(), prefix).unwrap().trunc().into());
+    let access = (vec(key, 0..3), credentials(), vec(host, 0..3), vec(network, 0..3));
+    let files = any::<(bool, bool, bool, bool)>();
+    (order, waits, times, judging, access, files).prop_map(
+        |(order, waits, times, judging, access, (ca, insecure, certificate, proxy))| {
+            let (certificate_file, key) = ("c.pem".into(), "c.key".into());
+            let own = ClientCertificate { certificate: certificate_file, key };
+            DeliveryConfig {
+                order,
+                schedule: waits.0,
+                popup_expiry: waits.1,
+                timeout: times.0,
+                connect_timeout: times.1.min(times.0),
+                connection_age: times.2,
+                success: judging.0,
+                refusals: judging.1,
+                breaker: judging.2,
+                concurrency: judging.3,
+                signing_keys: access.0,
+                credentials: access.1,
+                allow_hosts: access.2,
+                allow_networks: access.3,
+                ca_file: ca.then(|| "ca.pem".into()),
+                insecure,
+                client_certificate: certificate.then_some(own),
+                proxy: proxy.then(|| "http://proxy.example:3128".parse().unwrap()),
+            }
+        },
+    )
 }
 
 fn plugin() -> impl Strategy<Value = PluginConfig> {
@@ -238,8 +323,8 @@ fn files(config: &Config) -> Vec<PathBuf> {
         PluginSource::Embedded => None,
     });
     let pbx_cas = config.pbxs.iter().filter_map(|pbx| pbx.ca_file.clone());
-    let hook_cas = config.endpoints.iter().filter_map(|endpoint| endpoint.delivery.ca_file.clone());
-    components.chain(pbx_cas).chain(hook_cas).chain(config.directory.clone()).collect()
+    let hooks = ["ca.pem", "c.pem", "c.key"].map(PathBuf::from);
+    components.chain(pbx_cas).chain(hooks).chain(config.directory.clone()).collect()
 }
 
 /// A .ini under construction.
@@ -326,10 +411,69 @@ fn write_endpoint(endpoint: &EndpointConfig, ini: &mut Ini) {
     ini.list("user", endpoint.filter.user.iter().map(ToString::to_string));
     ini.list("queue", endpoint.filter.queue.iter().map(ToString::to_string));
     ini.list("direction", endpoint.filter.direction.iter().map(lower));
-    ini.set("timeout", time(endpoint.delivery.timeout));
-    ini.list("schedule", endpoint.delivery.schedule.iter().copied().map(time));
-    ini.list("ca_file", endpoint.delivery.ca_file.iter().map(|path| path.display().to_string()));
-    ini.set("insecure", u8::from(endpoint.delivery.insecure));
+    write_delivery(&endpoint.delivery, ini);
+    write_credentials(&endpoint.delivery.credentials, ini);
+}
+
+fn write_delivery(delivery: &DeliveryConfig, ini: &mut Ini) {
+    match delivery.order {
+        Order::Bounded(aside) => ini.set("step_aside", time(aside)),
+        order => ini.set("order", lower(order)),
+    }
+    ini.list("schedule", delivery.schedule.iter().copied().map(time));
+    ini.set("popup_expiry", time(delivery.popup_expiry));
+    ini.list("success", delivery.success.iter().map(ToString::to_string));
+    ini.set("refusals", delivery.refusals);
+    ini.set("timeout", time(delivery.timeout));
+    ini.set("connect_timeout", time(delivery.connect_timeout));
+    ini.set("connection_age", time(delivery.connection_age));
+    ini.set("breaker_attempts", delivery.breaker.attempts);
+    ini.set("breaker_window", time(delivery.breaker.window));
+    ini.set("breaker_connects", delivery.breaker.connects);
+    ini.set("probe_first", time(delivery.breaker.first_probe));
+    ini.set("probe_last", time(delivery.breaker.last_probe));
+    ini.set("concurrency", delivery.concurrency);
+    ini.list("secret", delivery.signing_keys.iter().map(|key| key.expose().to_owned()));
+    ini.list("allow_hosts", delivery.allow_hosts.iter().cloned());
+    ini.list("allow_networks", delivery.allow_networks.iter().map(ToString::to_string));
+    ini.list("ca_file", delivery.ca_file.iter().map(|path| path.display().to_string()));
+    ini.set("insecure", u8::from(delivery.insecure));
+    if let Some(own) = &delivery.client_certificate {
+        ini.set("client_certificate", own.certificate.display());
+        ini.set("client_key", own.key.display());
+    }
+    ini.list("proxy", delivery.proxy.iter().map(ToString::to_string));
+}
+
+fn write_credentials(credentials: &Credentials, ini: &mut Ini) {
+    match credentials {
+        Credentials::None => ini.set("auth", "none"),
+        Credentials::Basic { user, password } => {
+            ini.set("auth", "basic");
+            ini.set("auth_user", user);
+            ini.set("auth_password", password.expose());
+        }
+        Credentials::Bearer(token) => {
+            ini.set("auth", "bearer");
+            ini.set("auth_token", token.expose());
+        }
+        Credentials::Header { name, value } | Credentials::Query { name, value } => {
+            let header = matches!(credentials, Credentials::Header { .. });
+            ini.set("auth", if header { "header" } else { "query" });
+            ini.set("auth_name", name);
+            ini.set("auth_value", value.expose());
+        }
+        Credentials::OAuth2(oauth2) => {
+            let renewed = oauth2.refresh_token.as_ref();
+            ini.set("auth", if renewed.is_some() { "refresh-token" } else { "client-credentials" });
+            ini.set("auth_token_url", &oauth2.token_url);
+            ini.set("auth_client_id", &oauth2.client_id);
+            let secret = oauth2.client_secret.iter();
+            ini.list("auth_client_secret", secret.map(|text| text.expose().to_owned()));
+            ini.list("auth_scope", oauth2.scope.iter().cloned());
+            ini.list("auth_refresh_token", renewed.iter().map(|text| text.expose().to_owned()));
+        }
+    }
 }
 
 fn write_plugin(plugin: &PluginConfig, ini: &mut Ini) {

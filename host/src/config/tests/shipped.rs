@@ -17,6 +17,9 @@ fn load(text: &str) -> Config {
         .var("CREDENTIALS_DIRECTORY", "/creds")
         .file("/creds/pbx_secret", "s3cret")
         .file("/creds/crm_token", "t0ken")
+        .file("/creds/webhook_secret", "whsec_c2VzYW1lc2VzYW1lc2VzYW1lc2VzYW1l")
+        .file("/etc/client.pem", "")
+        .file("/etc/client.key", "")
         .file("/etc/users.csv", "")
         .file("/etc/pbx-ca.pem", "")
         .file("/etc/receiver-ca.pem", "")
@@ -54,7 +57,18 @@ fn what_the_annotated_file_calls_a_default_is_the_default() {
     assert_eq!(bare_hook.plugins, full_hook.plugins);
     assert_eq!(bare_hook.events, full_hook.events);
     assert_eq!(bare_hook.internal, full_hook.internal);
-    let usual = |hook: &EndpointConfig| DeliveryConfig { ca_file: None, ..hook.delivery.clone() };
+    assert_eq!(bare_hook.delivery, DeliveryConfig::default());
+    // Examples of what there is no default of.
+    let usual = |hook: &EndpointConfig| DeliveryConfig {
+        success: Vec::new(),
+        signing_keys: Vec::new(),
+        allow_hosts: Vec::new(),
+        allow_networks: Vec::new(),
+        ca_file: None,
+        client_certificate: None,
+        proxy: None,
+        ..hook.delivery.clone()
+    };
     assert_eq!(usual(bare_hook), usual(full_hook));
     let (bare_pbx, full_pbx) = (&bare.pbxs[0], &full.pbxs[0]);
     assert_eq!(bare_pbx.snapshot_every, full_pbx.snapshot_every);

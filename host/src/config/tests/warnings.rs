@@ -66,6 +66,49 @@ fn a_literal_secret_in_a_public_file_is_warned_of() {
 }
 
 #[test]
+fn every_literal_secret_of_a_webhook_is_known_as_one() {
+    let around = Fake { public: ["callhook.ini".into()].into(), ..Fake::new() };
+    let key = "c2VzYW1lc2VzYW1lc2VzYW1lc2VzYW1l";
+    let oauth = "auth_token_url = https://id.example.com\nauth_client_id = app\n";
+    let table = [
+        (format!("secret = {key}"), vec!["secret"]),
+        ("auth = basic\nauth_user = me\nauth_password = $${x}".to_owned(), vec!["auth_password"]),
+        ("auth = basic\nauth_user = me\nauth_password =".to_owned(), vec![]),
+        ("auth = bearer\nauth_token = x".to_owned(), vec!["auth_token"]),
+        ("auth = bearer\nauth_token = ${env:SECRET}".to_owned(), vec![]),
+        ("auth = header\nauth_name = a\nauth_value = x".to_owned(), vec!["auth_value"]),
+        ("auth = query\nauth_name = a\nauth_value = x".to_owned(), vec!["auth_value"]),
+        (
+            format!("auth = refresh-token\n{oauth}auth_client_secret = x\nauth_refresh_token = x"),
+            vec!["auth_client_secret", "auth_refresh_token"],
+        ),
+    ];
+    for (lines, keys) in table {
+        let loaded = around.parse(&format!("{ENDING_IN_WEBHOOK}{lines}\n")).unwrap();
+        let exposed = loaded.warnings.iter().filter(|warning| warning.exposure);
+        let exposed: Vec<_> = exposed.filter_map(|warning| warning.place.key.as_deref()).collect();
+        assert_eq!(exposed, keys, "{lines}");
+    }
+}
+
+#[test]
+fn credentials_in_the_open_are_warned_of() {
+    let text = format!(
+        "{}auth = client-credentials\nauth_token_url = http://id.example.com\n\
+         auth_client_id = app\nauth_client_secret = x\n",
+        ENDING_IN_WEBHOOK.replace("https://crm", "http://crm")
+    );
+    assert_eq!(
+        warnings(&Fake::new(), &text),
+        [
+            "callhook.ini:6: [webhook] url: http: who calls whom can be read on its way; use https",
+            "callhook.ini:7: [webhook] auth: http: the credentials can be read on their way; use https",
+            "callhook.ini:8: [webhook] auth_token_url: http: the credentials can be read on their way; use https",
+        ]
+    );
+}
+
+#[test]
 fn quotes_that_become_part_of_a_value_are_warned_of() {
     let text = ENDING_IN_PBX.replace("= app", "= \"app\"");
     assert_eq!(
