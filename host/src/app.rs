@@ -26,7 +26,7 @@ use crate::config::{Config, PbxConfig};
 use crate::console;
 use crate::delivery::{Delivery, probe};
 use crate::metrics::Metrics;
-use crate::outbox::{Outbox, SqliteOutbox};
+use crate::outbox::{Outbox, Pressure, SqliteOutbox};
 pub use crate::pipeline::Observer;
 use crate::pipeline::{Exchange, Input, Pipeline};
 use crate::plugins::{Directory, Plugin};
@@ -38,6 +38,8 @@ const NOTICES: usize = 1024;
 
 /// How long the last commits may take at a stop.
 const GRACE: Duration = Duration::from_secs(10);
+/// By how much the thread that runs the plugins steps back.
+const BEHIND_THE_WRITER: i32 = 5;
 /// How often a chunk of what was finished long ago is removed: several times as fast as the
 /// largest exchange makes events.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
@@ -141,6 +143,9 @@ impl App {
             .name("pipeline".to_owned())
             .spawn(move || {
                 let _alive = alive;
+                // Plugins may burn as much processor time as they like; the outbox's writer goes
+                // first. This concerns the calling thread only and is always allowed.
+                let _as_it_was = rustix::process::nice(BEHIND_THE_WRITER);
                 pipeline.run(notices, &runtime);
             })
             .context("while starting the pipeline's thread")?;
@@ -299,6 +304,14 @@ impl console::Health for Health {
             unwatched.map(|(name, _)| format!("the PBX {name} is not watched")).collect();
         if !self.outbox.is_writable() {
             missing.push("the outbox cannot commit".to_owned());
+        }
+        match self.outbox.pressure() {
+            Pressure::None => {}
+            Pressure::Extras => missing.push("the disk is nearly full: extras are dropped".into()),
+            Pressure::Popups => {
+                missing.push("the disk is nearly full: extras and ringing are dropped".into());
+            }
+            Pressure::Full => missing.push("the disk is full".into()),
         }
         missing
     }

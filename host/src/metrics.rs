@@ -8,7 +8,8 @@ use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 
 /// One label, whose meaning the metric's help text says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -24,6 +25,17 @@ pub struct EndpointLabel {
     pub endpoint: String,
     /// `delivered`, `retried`, `dead`, `expired`.
     pub outcome: String,
+}
+
+/// How long commits took, from a tenth of a millisecond to ten seconds.
+#[derive(Clone, Debug)]
+pub struct Seconds(pub Histogram);
+
+impl Default for Seconds {
+    fn default() -> Self {
+        let buckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0];
+        Self(Histogram::new(buckets))
+    }
 }
 
 /// All counters of the service. Cheap to clone: every part is shared.
@@ -47,6 +59,20 @@ pub struct Metrics {
     pub outbox_collapsed: Counter,
     /// 1 while the outbox can commit, 0 while it cannot.
     pub outbox_writable: Gauge,
+    /// Requests that were not taken because the disk is nearly full, by class.
+    pub outbox_shed: Family<Label, Counter>,
+    /// What gives way: 0 nothing, 1 extras, 2 pop-ups too, 3 nothing can be committed.
+    pub outbox_pressure: Gauge,
+    /// How long ago the oldest request that waits was made; 0 if none waits.
+    pub outbox_oldest_pending: Gauge,
+    /// The size of the outbox's log.
+    pub outbox_wal: Gauge,
+    /// What is left on the outbox's disk.
+    pub outbox_disk_free: Gauge,
+    /// How long commits took.
+    pub outbox_commit: Seconds,
+    /// How often a damaged outbox was repaired.
+    pub outbox_repairs: Counter,
 }
 
 impl Metrics {
@@ -84,8 +110,30 @@ impl Metrics {
         r.register("outbox_pending", "Requests that wait", self.outbox_pending.clone());
         r.register("outbox_collapsed", "Requests made again", self.outbox_collapsed.clone());
         r.register("outbox_writable", "Whether commits succeed", self.outbox_writable.clone());
+        self.register_outbox(r);
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
         Ok(text)
+    }
+
+    /// Counts one request of this class that was not taken.
+    pub fn shed(&self, class: &str) {
+        self.outbox_shed.get_or_create(&Label { kind: class.to_owned() }).inc();
+    }
+
+    fn register_outbox(&self, r: &mut Registry) {
+        let bytes = || Unit::Bytes;
+        r.register("outbox_shed", "Requests dropped for lack of space", self.outbox_shed.clone());
+        let help = "What gives way: 0 nothing, 1 extras, 2 pop-ups too, 3 nothing is committed";
+        r.register("outbox_pressure", help, self.outbox_pressure.clone());
+        let (help, oldest) = ("Age of the oldest waiting request", &self.outbox_oldest_pending);
+        r.register_with_unit("outbox_oldest_pending", help, Unit::Seconds, oldest.clone());
+        let log = "Size of the outbox's log";
+        r.register_with_unit("outbox_wal", log, bytes(), self.outbox_wal.clone());
+        let free = "Space left on the outbox's disk";
+        r.register_with_unit("outbox_disk_free", free, bytes(), self.outbox_disk_free.clone());
+        let (help, commits) = ("How long commits took", self.outbox_commit.0.clone());
+        r.register_with_unit("outbox_commit", help, Unit::Seconds, commits);
+        r.register("outbox_repairs", "Repairs of a damaged outbox", self.outbox_repairs.clone());
     }
 }

@@ -26,7 +26,7 @@ const LOAD: Duration = Duration::from_secs(3);
 const AT_A_STOP: [&str; 2] = ["app-", "outbox-drained"];
 
 /// The same for places that are rarely passed.
-const RARE: [&str; 4] = ["app-", "outbox-drained", "outbox-migra", "outbox-before-migra"];
+const RARE: [&str; 4] = ["app-", "outbox-drained", "outbox-opened", "outbox-before-opening"];
 
 /// SIGABRT: how a failpoint ends the process.
 const ABORTED: i32 = 6;

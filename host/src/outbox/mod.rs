@@ -9,6 +9,7 @@
 //! server that several hosts share. [`SqliteOutbox`] keeps everything in one file.
 
 mod receipt;
+mod records;
 mod sqlite;
 mod values;
 
@@ -19,35 +20,86 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 pub use receipt::Receipt;
-pub use sqlite::SqliteOutbox;
+pub use records::{
+    Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Pressure, Selection,
+};
+pub use sqlite::{SqliteEditor, SqliteOutbox, SqliteReader};
 pub use values::{
     Attempt, Claimed, Claims, Class, Commit, FailedTransform, NewRequest, Settlement, StoredEvent,
     request_id,
 };
 
+/// What can be read of an outbox without taking part in it.
+pub trait Scan {
+    /// The deliveries that `filter` lets through: first the events of which a plugin could make no
+    /// request, then the requests, oldest first each.
+    fn list(&self, filter: &DeliveryFilter) -> anyhow::Result<Vec<DeliveryRow>>;
+
+    /// All that is known of the delivery with this id.
+    fn show(&self, id: &str) -> anyhow::Result<Option<DeliveryDetail>>;
+
+    /// At most `limit` events that were stored at `from` or later and before `until`, oldest
+    /// first, beginning behind the event with the id `after`. What cannot be read is left out and
+    /// logged, so only an empty answer means that there are no more.
+    fn events(
+        &self,
+        from: jiff::Timestamp,
+        until: jiff::Timestamp,
+        after: Option<&str>,
+        limit: usize,
+    ) -> anyhow::Result<Vec<StoredEvent>>;
+
+    /// The generation of what a replay of this event makes for `endpoint`; 1 for the first replay.
+    fn next_generation(&self, event_id: &str, endpoint: &str) -> anyhow::Result<u32>;
+}
+
 /// A durable queue of requests, in lanes, together with the engine's state.
 ///
 /// A lane is an endpoint and a chain of calls. Of each lane one request at a time has its turn:
-/// the oldest that is neither finished nor set aside. Several hosts may share one outbox: a claim
-/// is a lease, and who settles a claim that meanwhile went to another settles nothing.
-pub trait Outbox: Send + Sync {
+/// the oldest that is neither finished nor set aside. A request that was set aside holds up nobody
+/// and is held up by nobody.
+///
+/// Several hosts may share one outbox: a claim is a lease with a number. An implementation for
+/// several hosts stores that number, and when it runs out, with the request; this one keeps both
+/// in memory, and a claim lasts as long as the process. In either case a settlement counts only
+/// if its lease is still the request's.
+pub trait Outbox: Scan + Send + Sync {
     /// Queues `commit`, which becomes durable as a whole or not at all, and in the order of calls.
     ///
     /// An event or a request whose id is there already is left as it is: what a restart produces
-    /// again collapses onto the first. While the queue is full, which it is when the disk cannot
-    /// keep up, this blocks; so call it from a plain thread, not from a task.
+    /// again collapses onto the first. While the disk is nearly full, requests that give way are
+    /// left out and counted; see [`Outbox::pressure`]. While the queue is full, which it is when
+    /// the disk cannot keep up, this blocks; so call it from a plain thread, not from a task.
     fn append(&self, commit: Commit) -> Receipt;
 
     /// The keys and states of all calls of `pbx`, as the last commits left them.
     fn load_calls(&self, pbx: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>>;
 
-    /// Hands out at most `max` requests to `endpoint` that have their turn and are due, the
-    /// longest due first. Nobody else gets them until they are settled, or the lease has run out.
+    /// Hands out at most `max` requests to `endpoint` that have their turn and are due. Nobody
+    /// else gets them until they are settled, or the lease has run out.
+    ///
+    /// The longest due come first; but if there are more than `max`, every fourth is taken from
+    /// those that came due last, so that what happens now does not wait behind a backlog. One that
+    /// is no longer worth sending is handed out with `expired` set, unless the outbox itself has
+    /// settled it as expired before.
     fn claim<'a>(&'a self, endpoint: &'a str, max: usize) -> BoxFuture<'a, anyhow::Result<Claims>>;
 
     /// Settles a claim. When the request is finished or set aside, the next of the lane has its
-    /// turn.
+    /// turn. A claim whose lease is no longer the request's settles nothing, which is no error.
     fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt;
+
+    /// Makes the selected requests that are dead, expired or waiting due now, with all attempts
+    /// before them, under the same ids and without an expiry. Those that were finished queue up
+    /// in their lanes again, in their old order, behind what is being sent there. Says how many.
+    fn retry<'a>(&'a self, which: &'a Selection) -> BoxFuture<'a, anyhow::Result<u64>>;
+
+    /// Makes the selected requests that wait dead for this reason. What is in flight is buried
+    /// all the same, whatever becomes of it. Says how many.
+    fn bury<'a>(
+        &'a self,
+        which: &'a Selection,
+        reason: &'a str,
+    ) -> BoxFuture<'a, anyhow::Result<u64>>;
 
     /// Queues the removal of a chunk of what was finished longer than `age` ago: requests that
     /// were delivered, expired or are dead, and events of which no request is left.
@@ -59,6 +111,9 @@ pub trait Outbox: Send + Sync {
 
     /// `false` while commits fail. What was queued is kept and tried again.
     fn is_writable(&self) -> bool;
+
+    /// How much room the disk leaves, not older than a second.
+    fn pressure(&self) -> Pressure;
 
     /// Keeps a `value` for later starts under a `name` that only the caller uses (a token that a
     /// server rotates, an endpoint that is switched off); `None` forgets it.

@@ -1,9 +1,10 @@
 //! What goes into the outbox and what comes out of it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use anyhow::Context;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::event::CallEvent;
 use crate::request::Request;
@@ -56,7 +57,8 @@ pub struct NewRequest {
     pub sequence: u32,
     /// 0 for what the event became at first; counts up each time it is replayed.
     pub generation: u32,
-    /// How long it is worth sending, from now; for ever without.
+    /// How long it is worth sending, from now; for ever without. One that is never claimed
+    /// expires all the same.
     pub expires_in: Option<Duration>,
     /// What it gives way to when the disk is full.
     pub class: Class,
@@ -184,6 +186,24 @@ impl StoredEvent {
     }
 }
 
+impl Class {
+    /// As a metric's label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Extra => "extra",
+            Self::Popup => "popup",
+            Self::Core => "core",
+        }
+    }
+}
+
+impl FailedTransform {
+    /// The id of this dead letter, e.g. `pbx-210701165649_698-3:crm`.
+    pub fn id(&self) -> String {
+        failure_id(&self.event_id, &self.endpoint)
+    }
+}
+
 impl NewRequest {
     /// The request's id, which follows from what it was made of.
     pub fn id(&self) -> String {
@@ -201,6 +221,19 @@ pub fn request_id(event_id: &str, endpoint: &str, index: u32, generation: u32) -
     if generation == 0 { first } else { format!("{first}:{generation}") }
 }
 
+/// The id of the dead letter that says that nothing could be made of the event for the endpoint.
+pub(super) fn failure_id(event_id: &str, endpoint: &str) -> String {
+    let event = utf8_percent_encode(event_id, ID_ESCAPES);
+    format!("{event}:{}", utf8_percent_encode(endpoint, ID_ESCAPES))
+}
+
+/// The event and the endpoint that such an id names.
+pub(super) fn failure_of(id: &str) -> Option<(String, String)> {
+    let (event, endpoint) = id.split_once(':')?;
+    let decode = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned).ok();
+    if endpoint.contains(':') { None } else { Some((decode(event)?, decode(endpoint)?)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,5 +244,13 @@ mod tests {
         assert_eq!(request_id("pbx-2107_698-3", "crm", 0, 2), "pbx-2107_698-3:crm:0:2");
         assert_eq!(request_id("a.b", "č:0", 1, 0), "a%2Eb:%C4%8D%3A0:1");
         assert_ne!(request_id("a", "b:1", 0, 0), request_id("a:b", "1", 0, 0));
+    }
+
+    #[test]
+    fn a_failures_id_names_event_and_endpoint_again() {
+        let (event, endpoint) = ("a.b:c", "č d");
+        let names = Some((event.to_owned(), endpoint.to_owned()));
+        assert_eq!(failure_of(&failure_id(event, endpoint)), names);
+        assert_eq!(failure_of(&request_id(event, endpoint, 0, 0)), None);
     }
 }

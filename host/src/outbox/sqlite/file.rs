@@ -1,13 +1,17 @@
-//! The file: who may open it, and with which guarantees.
+//! The file: who may open it, with which guarantees, and whether it is what was written.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+
+use super::schema;
 
 /// How long to wait for a stranger who writes to the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,31 +19,109 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// At so many pages (64 MiB) the log is carried over into the file even if there is no idle gap.
 const LOG_CAP_PAGES: u32 = 16_384;
 
-/// Reserves the outbox at `path` for this process until the returned file is dropped. The lock
+/// A file of up to this size is looked through before it is used; a larger one afterwards.
+pub(super) const CHECKED_AT_ONCE: u64 = 32 << 20;
+
+/// In the lock's file once an outbox of this schema was there: what is at its path then is an
+/// outbox, however damaged, and no stranger's or newer service's file. The next version of the
+/// schema gets a mark of its own, written before it migrates.
+const MARK: &str = "callhook outbox, schema 2\n";
+
+/// Something is wrong with the file that SQLite itself did not complain about.
+#[derive(Debug)]
+pub(super) struct Damage(pub(super) String);
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the file is damaged: {}", self.0)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// The right to use an outbox, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    /// An outbox was there before.
+    pub(super) marked: bool,
+}
+
+/// The file, opened twice.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) reader: Connection,
+    pub(super) backlog: schema::Backlog,
+}
+
+/// Reserves the outbox at `path` for this process until what it returns is dropped. The lock
 /// lies beside the database, because SQLite loses its own locks on a file when the process closes
 /// any other handle of that file.
-pub(super) fn lock(path: &Path) -> anyhow::Result<File> {
+pub(super) fn lock(path: &Path) -> anyhow::Result<Lock> {
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     let shown = folder.display();
     ensure!(folder.is_dir(), "the folder {shown} does not exist; create it for the service's user");
-    let mut lock_path = path.as_os_str().to_owned();
-    lock_path.push(".lock");
-    let lock_path = PathBuf::from(lock_path);
+    let lock_path = beside(path, ".lock");
     let shown = lock_path.display();
-    let file = private(OpenOptions::new().write(true).create(true).truncate(false), &lock_path)
+    let mut options = OpenOptions::new();
+    let mut file = private(options.read(true).write(true).create(true).truncate(false), &lock_path)
         .with_context(|| format!("while creating {shown}; is its folder writable?"))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             bail!("another service uses it ({shown} is locked); stop that one or set another path")
         }
         Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("while locking {shown}"))
+            return Err(error).with_context(|| format!("while locking {shown}"));
         }
     }
+    let mut mark = Vec::new();
+    let read = io::Read::by_ref(&mut file).take(64).read_to_end(&mut mark);
+    read.with_context(|| format!("while reading {shown}"))?;
+    Ok(Lock { file, marked: mark == MARK.as_bytes() })
+}
+
+impl Lock {
+    /// Remembers that an outbox is there. What hinders that (a full disk) hinders nothing else.
+    pub(super) fn mark(&mut self) {
+        if !self.marked {
+            self.marked = self.file.write_all(MARK.as_bytes()).is_ok();
+        }
+    }
+}
+
+/// The path with `suffix` at its end.
+pub(super) fn beside(path: &Path, suffix: impl AsRef<OsStr>) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Opens the file at `path`, or creates it, and brings its schema up to date. Fails if it is
+/// damaged, as far as that is seen at once.
+pub(super) fn open(path: &Path) -> anyhow::Result<Opened> {
+    let mut connection = connect(path)?;
+    schema::migrate(&mut connection)?;
+    if fs::metadata(path).context("while looking at the file")?.len() <= CHECKED_AT_ONCE {
+        look_through(&connection)?;
+    }
+    let backlog = schema::backlog(&connection).map_err(explain)?;
+    let reader = connect_reader(path)?;
+    Ok(Opened { connection, reader, backlog })
+}
+
+/// Whether every page of the file is what it must be; reads all of it.
+pub(super) fn look_through(connection: &Connection) -> anyhow::Result<()> {
+    let sql = "PRAGMA quick_check(1)";
+    let found: String = connection.query_row(sql, [], |row| row.get(0)).map_err(explain)?;
+    if found != "ok" {
+        bail!(Damage(found.replace('\n', "; ")));
+    }
+    Ok(())
 }
 
 /// Opens the file at `path` for writing; creates it if it is not there.
@@ -65,6 +147,17 @@ pub(super) fn connect_reader(path: &Path) -> anyhow::Result<Connection> {
     Ok(connection)
 }
 
+/// Opens the file at `path`, which is there, for small changes beside a service that may run.
+pub(super) fn connect_editor(path: &Path) -> anyhow::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // That is the service's business.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
 /// Makes each commit survive a loss of power, and keeps readers out of the writer's way.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -73,19 +166,36 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_CAP_PAGES)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
 }
 
 /// Says what to do about a file that SQLite cannot read.
 pub(super) fn explain(error: rusqlite::Error) -> anyhow::Error {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => anyhow::Error::new(error)
-            .context("the file is damaged or no outbox; move it away to begin with an empty one"),
-        _ => anyhow::Error::new(error),
+    if is_corrupt(&error) {
+        anyhow::Error::new(error)
+            .context("the file is damaged or no outbox; move it away to begin with an empty one")
+    } else {
+        anyhow::Error::new(error)
     }
 }
 
+/// Whether the cause is that the file is not what was written.
+pub(super) fn is_damage(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<Damage>() || cause.downcast_ref::<rusqlite::Error>().is_some_and(is_corrupt)
+    })
+}
+
+/// The same of an error of SQLite.
+pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
+    let short = ffi::SQLITE_IOERR_SHORT_READ;
+    matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+        || error.sqlite_error().is_some_and(|error| error.extended_code == short)
+}
+
 /// Opens a file that, if it is created, only its owner can read.
-fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+pub(super) fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.mode(0o600).open(path)
 }

@@ -5,34 +5,57 @@
 //!
 //! Times in the file are milliseconds since 1970. Those that say when something is due are read
 //! off a [`Timeline`], which does not jump when the machine's clock does.
+//!
+//! A damaged file is repaired, at the start and while it is used; see [`salvage`].
 
+mod append;
 mod apply;
+mod change;
+mod check;
+mod external;
 mod file;
+mod list;
+mod prune;
 mod queue;
 mod reader;
+mod recovery;
+mod salvage;
 mod schema;
+mod settle;
+mod shared;
+mod space;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod upkeep;
+mod watch;
 mod writer;
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
-use self::queue::{Operation, Queue, Work};
-use self::reader::Reader;
-use self::timeline::Timeline;
-use super::{Claimed, Claims, Commit, Outbox, Receipt, Settlement};
+use self::change::{Change, ChangeStep};
+pub use self::external::{SqliteEditor, SqliteReader};
+use self::file::{Lock, Opened};
+use self::prune::Pruned;
+use self::queue::{Operation, Work};
+use self::shared::Shared;
+use self::space::Space;
+use self::watch::Check;
+use self::writer::Writer;
+use super::{
+    Claimed, Claims, Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, Outbox, Pressure,
+    Receipt, Scan, Selection, Settlement, StoredEvent,
+};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -40,87 +63,158 @@ use crate::metrics::Metrics;
 #[derive(Debug)]
 pub struct SqliteOutbox {
     shared: Arc<Shared>,
+    path: PathBuf,
+    clock: Clock,
+    /// How far old events were looked at.
+    pruned: Arc<Pruned>,
     /// Joined on drop.
-    writer: Option<JoinHandle<Connection>>,
+    writer: Option<JoinHandle<Option<Connection>>>,
+    /// Looks through a large file after the start.
+    check: Option<Check>,
     /// The writer's, once that has ended. It must be closed after the reader's in `shared`: the
     /// last one to close carries the log over into the file, and a reader cannot.
     last: Mutex<Option<Connection>>,
     /// Held until everything else is closed.
-    _lock: File,
-}
-
-/// What the writer thread and the callers share.
-#[derive(Debug)]
-struct Shared {
-    /// What the writer has to do.
-    queue: Queue,
-    /// Who claims, and what is claimed.
-    reader: Mutex<Reader>,
-    /// Who is told of changes, by endpoint.
-    changed: Mutex<HashMap<String, Arc<Notify>>>,
-    /// Whether the last transaction was committed.
-    writable: AtomicBool,
-    timeline: Timeline,
-    metrics: Metrics,
+    _lock: Lock,
 }
 
 impl SqliteOutbox {
     /// Opens the file at `path`, or creates it, readable for its owner only, in a folder that
-    /// must exist. Fails if another process has it open for writing, if it is damaged or no
-    /// outbox, or if a newer version of the service wrote it.
+    /// must exist. If it is damaged, it is repaired first. Fails if another process has it open
+    /// for writing, if it is no outbox, or if a newer version of the service wrote it.
     pub fn open(path: &Path, clock: Clock, metrics: Metrics) -> anyhow::Result<Self> {
         let open = || {
-            let lock = file::lock(path)?;
-            let mut connection = file::connect(path)?;
-            failpoint!("outbox-before-migration");
-            schema::migrate(&mut connection)?;
-            failpoint!("outbox-migrated");
-            let reader = file::connect_reader(path)?;
-            Self::start(connection, reader, lock, clock, metrics)
+            let mut lock = file::lock(path)?;
+            failpoint!("outbox-before-opening");
+            let opened = open_or_repair(path, &lock, &clock, &metrics)?;
+            failpoint!("outbox-opened");
+            lock.mark();
+            Self::start(path, opened, lock, clock, metrics)
         };
         open().with_context(|| format!("while opening the outbox {}", path.display()))
     }
 
-    /// Starts the writer on `connection`, to a file with today's schema that `lock` reserves.
+    /// Opens the file at `path`, which a service may be using, for reading only.
+    pub fn open_reader(path: &Path, clock: Clock) -> anyhow::Result<SqliteReader> {
+        SqliteReader::open(path, clock)
+    }
+
+    /// Opens the file at `path`, which a service may be using, for small changes.
+    pub fn open_editor(path: &Path, clock: Clock) -> anyhow::Result<SqliteEditor> {
+        SqliteEditor::open(path, clock)
+    }
+
+    /// Starts the writer on what was opened at `path`, which `lock` reserves.
     fn start(
-        connection: Connection,
-        reader: Connection,
-        lock: File,
+        path: &Path,
+        opened: Opened,
+        lock: Lock,
         clock: Clock,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
-        let timeline = Timeline::new(clock);
-        metrics.outbox_pending.set(schema::take_over(&connection, timeline.now())?);
-        metrics.outbox_writable.set(1);
-        let shared = Arc::new(Shared {
-            queue: Queue::default(),
-            reader: Mutex::new(Reader::new(reader)),
-            changed: Mutex::default(),
-            writable: AtomicBool::new(true),
-            timeline,
-            metrics,
-        });
-        let writer = thread::Builder::new().name("outbox".to_owned()).spawn({
-            let shared = Arc::clone(&shared);
-            move || writer::run(connection, &shared)
-        });
-        let writer = writer.context("while starting the outbox's thread")?;
-        Ok(Self { shared, writer: Some(writer), last: Mutex::default(), _lock: lock })
+        let Opened { connection, reader, backlog } = opened;
+        let shared = Arc::new(Shared::new(reader, clock.clone(), metrics));
+        if shared.timeline.reach(backlog.newest) {
+            tracing::warn!("The clock went back since the last run; what waits waits as long.");
+        }
+        shared.metrics.outbox_pending.set(backlog.pending);
+        let mut writer = Writer {
+            connection: Some(connection),
+            shared: Arc::clone(&shared),
+            path: path.to_owned(),
+            commits: backlog.commits,
+            space: Space::new(path),
+            upkeep: upkeep::State::new(backlog.oldest),
+        };
+        writer.look_around();
+        let check = Check::start(path, &shared).context("while starting to check the outbox")?;
+        let thread = thread::Builder::new().name("outbox".to_owned()).spawn(move || writer.run());
+        let writer = thread.context("while starting the outbox's thread")?;
+        let (path, pruned) = (path.to_owned(), Arc::default());
+        let (writer, last) = (Some(writer), Mutex::default());
+        Ok(Self { shared, path, clock, pruned, writer, check, last, _lock: lock })
     }
 
     /// Queues what needs no limit of its own, because not much of it can wait.
     fn push(&self, work: Work) -> Receipt {
         let (done, receipt) = Receipt::new();
-        self.shared.queue.push(Operation { work, at: self.shared.timeline.now(), done });
+        self.shared.queue.push(Operation { work, at: self.shared.timeline.stamp(), done });
         receipt
+    }
+
+    /// Changes what is selected, one chunk after another.
+    async fn change(&self, change: Change, which: &Selection) -> anyhow::Result<u64> {
+        let mut next = Some(0);
+        let mut changed = 0;
+        while let Some(from) = next {
+            let step = Arc::new(ChangeStep::new(change.clone(), which.clone(), from));
+            self.push(Work::Change(Arc::clone(&step))).await?;
+            let outcome = *hold(&step.outcome);
+            changed += outcome.changed;
+            next = outcome.next;
+        }
+        Ok(changed)
+    }
+
+    /// A connection of its own for each look, so that a long one is in nobody's way.
+    fn scan(&self) -> anyhow::Result<SqliteReader> {
+        SqliteReader::open(&self.path, self.clock.clone())
+    }
+}
+
+fn open_or_repair(
+    path: &Path,
+    lock: &Lock,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> anyhow::Result<Opened> {
+    let now = clock.now().wall.as_millisecond();
+    salvage::complete(path, now)?;
+    let symptom = if lock.marked { salvage::symptoms::symptom(path) } else { None };
+    let why = match symptom {
+        Some(symptom) => symptom,
+        None => match file::open(path) {
+            Err(error) if lock.marked && salvage::calls_for_repair(path, &error) => {
+                format!("{error:#}")
+            }
+            opened => return opened,
+        },
+    };
+    tracing::error!(why, "The outbox is damaged; it is being repaired.");
+    salvage::repair(path, 0, now)?.tell();
+    metrics.outbox_repairs.inc();
+    file::open(path)
+}
+
+impl Scan for SqliteOutbox {
+    fn list(&self, filter: &DeliveryFilter) -> anyhow::Result<Vec<DeliveryRow>> {
+        self.scan()?.list(filter)
+    }
+
+    fn show(&self, id: &str) -> anyhow::Result<Option<DeliveryDetail>> {
+        self.scan()?.show(id)
+    }
+
+    fn events(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&str>,
+        limit: usize,
+    ) -> anyhow::Result<Vec<StoredEvent>> {
+        self.scan()?.events(from, until, after, limit)
+    }
+
+    fn next_generation(&self, event_id: &str, endpoint: &str) -> anyhow::Result<u32> {
+        self.scan()?.next_generation(event_id, endpoint)
     }
 }
 
 impl Outbox for SqliteOutbox {
     fn append(&self, commit: Commit) -> Receipt {
         let (done, receipt) = Receipt::new();
-        let work = Work::Append(commit);
-        self.shared.queue.push_when_room(Operation { work, at: self.shared.timeline.now(), done });
+        let (work, at) = (Work::Append(commit), self.shared.timeline.stamp());
+        self.shared.queue.push_when_room(Operation { work, at, done });
         receipt
     }
 
@@ -134,22 +228,40 @@ impl Outbox for SqliteOutbox {
         let shared = Arc::clone(&self.shared);
         let name = endpoint.to_owned();
         Box::pin(async move {
-            let claim = move || {
-                let now = shared.timeline.now();
-                hold(&shared.reader).claim(&name, now, max)
-            };
             // The disk may be slow.
-            let claims = tokio::task::spawn_blocking(claim).await?;
+            let claims = tokio::task::spawn_blocking(move || shared.claim(&name, max)).await?;
             claims.with_context(|| format!("while claiming requests to {endpoint}"))
         })
     }
 
     fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt {
-        self.push(Work::Settle { id: claimed.id.clone(), settlement })
+        let seq = hold(&self.shared.reader).settling(claimed);
+        match seq {
+            Some(seq) => self.push(Work::Settle { seq, settlement }),
+            None => {
+                tracing::debug!(request = claimed.id, "A claim that ran out settles nothing.");
+                let (done, receipt) = Receipt::new();
+                // The receipt is here, so it hears.
+                let _heard = done.send(());
+                receipt
+            }
+        }
+    }
+
+    fn retry<'a>(&'a self, which: &'a Selection) -> BoxFuture<'a, anyhow::Result<u64>> {
+        Box::pin(self.change(Change::Retry, which))
+    }
+
+    fn bury<'a>(
+        &'a self,
+        which: &'a Selection,
+        reason: &'a str,
+    ) -> BoxFuture<'a, anyhow::Result<u64>> {
+        Box::pin(self.change(Change::Bury(reason.to_owned()), which))
     }
 
     fn prune(&self, age: Duration) -> Receipt {
-        self.push(Work::Prune(age))
+        self.push(Work::Prune { age, place: Arc::clone(&self.pruned) })
     }
 
     fn changed(&self, endpoint: &str) -> Arc<Notify> {
@@ -158,6 +270,10 @@ impl Outbox for SqliteOutbox {
 
     fn is_writable(&self) -> bool {
         self.shared.writable.load(Ordering::Relaxed)
+    }
+
+    fn pressure(&self) -> Pressure {
+        self.shared.pressure()
     }
 
     fn keep(&self, name: &str, value: Option<&str>) -> Receipt {
@@ -173,10 +289,11 @@ impl Outbox for SqliteOutbox {
 
 impl Drop for SqliteOutbox {
     fn drop(&mut self) {
+        self.check = None;
         self.shared.queue.close();
         if let Some(writer) = self.writer.take() {
             if let Ok(connection) = writer.join() {
-                *hold(&self.last) = Some(connection);
+                *hold(&self.last) = connection;
             } else {
                 tracing::error!("The outbox's thread has panicked.");
             }

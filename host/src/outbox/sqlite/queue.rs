@@ -1,12 +1,15 @@
 //! What waits for the writer.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::change::ChangeStep;
 use super::hold;
+use super::prune::Pruned;
+use super::timeline::Stamp;
 use crate::outbox::{Commit, Settlement};
 
 /// So many operations wait at most before appending blocks.
@@ -20,8 +23,8 @@ const BATCH: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) work: Work,
-    /// When it was asked for, on the timeline; a wait begins here and not when the disk is ready.
-    pub(super) at: i64,
+    /// When it was asked for; a wait begins here and not when the disk is ready.
+    pub(super) at: Stamp,
     /// Told when it is on disk; dropped if it never will be.
     pub(super) done: oneshot::Sender<()>,
 }
@@ -34,13 +37,19 @@ pub(super) enum Work {
     /// Store what became of a claimed request.
     Settle {
         /// The request.
-        id: String,
+        seq: i64,
         settlement: Settlement,
     },
+    /// Finish these as expired; nobody has them in hand.
+    Expire(Vec<i64>),
+    /// Bury a request that cannot be read.
+    Spoilt { seq: i64, reason: String },
+    /// Change a chunk of what an operator selected.
+    Change(Arc<ChangeStep>),
     /// Keep a value under a name, or forget it.
     Keep { name: String, value: Option<String> },
     /// Remove a chunk of what was finished longer ago than this.
-    Prune(Duration),
+    Prune { age: Duration, place: Arc<Pruned> },
 }
 
 /// A first-in first-out queue between any number of callers and the one writer.
@@ -80,16 +89,18 @@ impl Queue {
         }
     }
 
-    /// Waits for work and moves what there is, up to the size of a batch, into `batch`. `false`
-    /// if the queue is closed and nothing is left.
-    pub(super) fn take(&self, batch: &mut Vec<Operation>) -> bool {
+    /// Waits for work, but no longer than `time`, and moves what there is, up to the size of a
+    /// batch, into `batch`. `false` if the queue is closed and nothing is left.
+    pub(super) fn take(&self, batch: &mut Vec<Operation>, time: Duration) -> bool {
         let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
-        let mut state =
-            self.work.wait_while(hold(&self.state), idle).unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = self
+            .work
+            .wait_timeout_while(hold(&self.state), time, idle)
+            .unwrap_or_else(PoisonError::into_inner);
         let count = state.waiting.len().min(BATCH);
         batch.extend(state.waiting.drain(..count));
         self.room.notify_all();
-        !batch.is_empty()
+        !batch.is_empty() || !state.closed
     }
 
     /// Whether nothing waits.

@@ -1,13 +1,19 @@
 //! Claims: what is due, and what is in somebody's hands already.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::Context;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ffi, params};
 
+use super::check::{RequestParts, sum};
 use crate::outbox::{Claimed, Claims};
 use crate::request::Request;
+
+/// Every so many requests, one is taken from those that came due last.
+const SHARE: usize = 4;
+
+/// So many that are past their time are taken at once.
+const SWEEP: usize = 500;
 
 /// A connection for reading, and the memory of what was handed out. They are under one lock: a
 /// request that is settled while a claim reads would otherwise be found still waiting, and no
@@ -15,22 +21,62 @@ use crate::request::Request;
 #[derive(Debug)]
 pub(super) struct Reader {
     connection: Connection,
-    /// The ids of requests handed out and not yet settled.
-    claimed: HashSet<String>,
+    /// What was handed out and is not yet settled, by place.
+    claimed: HashMap<i64, Lease>,
+    /// The same by id.
+    places: HashMap<String, i64>,
+    /// The number of the last claim of a request.
+    leases: i64,
+    /// How many requests were handed out, for taking turns between old and new ones.
+    turns: usize,
+}
+
+#[derive(Debug)]
+struct Lease {
+    /// Without one, the outbox itself has it in hand.
+    id: Option<String>,
+    number: i64,
+    /// Its settlement is on its way to the disk.
+    settling: bool,
+}
+
+/// What a look for due requests found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) claims: Claims,
+    /// Requests that cannot be read, and why.
+    pub(super) spoilt: Vec<(i64, String)>,
 }
 
 impl Reader {
     /// A reader that has handed out nothing yet.
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, claimed: HashSet::new() }
+        let (claimed, places) = (HashMap::new(), HashMap::new());
+        Self { connection, claimed, places, leases: 0, turns: 0 }
+    }
+
+    /// Goes on with another connection. Gives back the one before.
+    pub(super) fn replace(&mut self, connection: Connection) -> Connection {
+        std::mem::replace(&mut self.connection, connection)
     }
 
     /// See [`Outbox::load_calls`](crate::outbox::Outbox::load_calls).
     pub(super) fn load_calls(&self, pbx: &str) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
-        self.connection
-            .prepare_cached("SELECT key, state FROM calls WHERE pbx = ?1 ORDER BY key")?
-            .query_map(params![pbx], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect()
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT key, state, sum FROM calls WHERE pbx = ?1 ORDER BY key")?;
+        let mut rows = statement.query(params![pbx])?;
+        let mut calls = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (key, state): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            let right = sum(&[pbx.as_bytes(), key.as_bytes(), &state]);
+            if row.get::<_, Option<i64>>(2)?.is_some_and(|written| written != right) {
+                tracing::error!(pbx, "The state of a call is damaged; it is forgotten.");
+            } else {
+                calls.push((key, state));
+            }
+        }
+        Ok(calls)
     }
 
     /// See [`Outbox::kept`](crate::outbox::Outbox::kept).
@@ -42,63 +88,168 @@ impl Reader {
     }
 
     /// See [`Outbox::claim`](crate::outbox::Outbox::claim).
-    pub(super) fn claim(&mut self, endpoint: &str, now: i64, max: usize) -> anyhow::Result<Claims> {
-        let requests = self.due(endpoint, now, max)?;
-        let next: Option<i64> = self
-            .connection
-            .prepare_cached(
-                "SELECT min(due) FROM requests
-                 WHERE state = 'waiting' AND endpoint = ?1 AND due > ?2",
-            )?
-            .query_row(params![endpoint, now], |row| row.get(0))?;
-        self.claimed.extend(requests.iter().map(|request| request.id.clone()));
-        let next_in = next.and_then(|due| u64::try_from(due.saturating_sub(now)).ok());
-        Ok(Claims { requests, next_in: next_in.map(Duration::from_millis) })
+    pub(super) fn claim(
+        &mut self,
+        endpoint: &str,
+        now: i64,
+        max: usize,
+    ) -> rusqlite::Result<Found> {
+        // One transaction, so that all of it sees the same state.
+        self.connection.execute_batch("BEGIN")?;
+        let found = self.claim_within(endpoint, now, max);
+        self.connection.execute_batch("ROLLBACK")?;
+        found
     }
 
-    fn due(&self, endpoint: &str, now: i64, max: usize) -> anyhow::Result<Vec<Claimed>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, event_id, lane, sequence, attempts, method, url, headers, body, tag,
-                plugin_state, expires, failing
-             FROM requests WHERE state = 'waiting' AND endpoint = ?1 AND due <= ?2
-             ORDER BY due, seq",
-        )?;
-        let mut rows = statement.query(params![endpoint, now])?;
-        let mut requests = Vec::new();
-        while requests.len() < max
-            && let Some(row) = rows.next()?
-        {
-            let id: String = row.get(0)?;
-            if !self.claimed.contains(&id) {
-                let context = format!("while reading the request {id}");
-                requests.push(claimed(id, now, row).context(context)?);
+    fn claim_within(&mut self, endpoint: &str, now: i64, max: usize) -> rusqlite::Result<Found> {
+        let mut found =
+            Found { claims: Claims { requests: Vec::new(), next_in: None }, spoilt: Vec::new() };
+        let mut leases = self.leases;
+        for seq in self.due(endpoint, now, max)? {
+            match self.read(seq, now)? {
+                Ok(claimed) => {
+                    leases += 1;
+                    found.claims.requests.push(Claimed { lease: leases, ..claimed });
+                    let last = found.claims.requests.last();
+                    if let Some(id) = last.map(|claimed| claimed.id.clone()) {
+                        let lease = Lease { id: Some(id.clone()), number: leases, settling: false };
+                        self.claimed.insert(seq, lease);
+                        self.places.insert(id, seq);
+                    }
+                }
+                Err(reason) => {
+                    self.claimed.insert(seq, Lease { id: None, number: 0, settling: true });
+                    found.spoilt.push((seq, reason));
+                }
             }
         }
-        Ok(requests)
+        self.leases = leases;
+        self.turns = self.turns.wrapping_add(found.claims.requests.len());
+        let next: Option<i64> = self
+            .connection
+            .prepare_cached(NEXT)?
+            .query_row(params![endpoint, now], |row| row.get(0))?;
+        let next = next.and_then(|due| u64::try_from(due.saturating_sub(now)).ok());
+        found.claims.next_in = next.map(Duration::from_millis);
+        Ok(found)
+    }
+
+    /// The places of at most `max` requests that are due and free.
+    fn due(&self, endpoint: &str, now: i64, max: usize) -> rusqlite::Result<Vec<i64>> {
+        let mut seqs = self.free(OLDEST, endpoint, now, max)?;
+        let share = (self.turns % SHARE).saturating_add(seqs.len()) / SHARE;
+        if seqs.len() == max && share > 0 {
+            let newest = self.free(NEWEST, endpoint, now, share)?;
+            let newest: Vec<i64> = newest.into_iter().filter(|seq| !seqs.contains(seq)).collect();
+            seqs.truncate(max - newest.len());
+            seqs.extend(newest);
+        }
+        Ok(seqs)
+    }
+
+    fn free(&self, sql: &str, endpoint: &str, now: i64, max: usize) -> rusqlite::Result<Vec<i64>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![endpoint, now])?;
+        let mut seqs = Vec::new();
+        while seqs.len() < max
+            && let Some(row) = rows.next()?
+        {
+            let seq = row.get(0)?;
+            if !self.claimed.contains_key(&seq) {
+                seqs.push(seq);
+            }
+        }
+        Ok(seqs)
+    }
+
+    /// The request at `seq`, or why it cannot be sent. Fails if the index that named it is wrong.
+    fn read(&self, seq: i64, now: i64) -> rusqlite::Result<Result<Claimed, String>> {
+        let mut statement = self.connection.prepare_cached(READ)?;
+        let mut rows = statement.query(params![seq])?;
+        match rows.next()? {
+            Some(row) if row.get_ref(13)?.as_str().is_ok_and(|state| state == "waiting") => {
+                Ok(claimed(row, now).map_err(|error| error.to_string()))
+            }
+            _ => Err(inconsistent()),
+        }
+    }
+
+    /// Takes at most so many requests that are past their time and in nobody's hands, so that
+    /// nobody else gets them until they are released.
+    pub(super) fn take_expired(&mut self, now: i64) -> rusqlite::Result<Vec<i64>> {
+        let mut seqs = Vec::new();
+        {
+            let mut statement = self.connection.prepare_cached(EXPIRED)?;
+            let mut rows = statement.query(params![now])?;
+            while seqs.len() < SWEEP
+                && let Some(row) = rows.next()?
+            {
+                let seq = row.get(0)?;
+                if !self.claimed.contains_key(&seq) {
+                    seqs.push(seq);
+                }
+            }
+        }
+        for &seq in &seqs {
+            self.claimed.insert(seq, Lease { id: None, number: 0, settling: true });
+        }
+        Ok(seqs)
+    }
+
+    /// The place of a request, if this claim of it is to be settled; and that only once.
+    pub(super) fn settling(&mut self, claimed: &Claimed) -> Option<i64> {
+        let seq = *self.places.get(&claimed.id)?;
+        let lease = self.claimed.get_mut(&seq)?;
+        if lease.settling || lease.number != claimed.lease {
+            return None;
+        }
+        lease.settling = true;
+        Some(seq)
     }
 
     /// Forgets that these are claimed.
-    pub(super) fn release(&mut self, ids: &[String]) {
-        for id in ids {
-            self.claimed.remove(id);
+    pub(super) fn release(&mut self, seqs: &[i64]) {
+        for seq in seqs {
+            if let Some(id) = self.claimed.remove(seq).and_then(|lease| lease.id) {
+                self.places.remove(&id);
+            }
         }
     }
 }
 
-fn claimed(id: String, now: i64, row: &Row<'_>) -> anyhow::Result<Claimed> {
+pub(super) const OLDEST: &str = "
+SELECT seq FROM requests WHERE state = 'waiting' AND endpoint = ?1 AND due <= ?2
+ORDER BY due, seq";
+
+pub(super) const NEWEST: &str = "
+SELECT seq FROM requests WHERE state = 'waiting' AND endpoint = ?1 AND due <= ?2
+ORDER BY due DESC, seq DESC";
+
+pub(super) const NEXT: &str = "
+SELECT min(due) FROM requests WHERE state = 'waiting' AND endpoint = ?1 AND due > ?2";
+
+pub(super) const EXPIRED: &str = "
+SELECT seq FROM requests
+WHERE expires IS NOT NULL AND state IN ('waiting', 'behind') AND expires <= ?1 ORDER BY expires";
+
+const READ: &str = "
+SELECT id, event_id, lane, sequence, attempts, method, url, headers, body, tag, plugin_state,
+    expires, failing, state, sum, endpoint
+FROM requests WHERE seq = ?1";
+
+fn claimed(row: &Row<'_>, now: i64) -> anyhow::Result<Claimed> {
     let headers: String = row.get(7)?;
     let expires: Option<i64> = row.get(11)?;
     let failing: Option<i64> = row.get(12)?;
-    let since = |then: i64| Duration::from_millis(u64::try_from(now - then).unwrap_or(0));
-    Ok(Claimed {
-        id,
+    let since = |then: i64| u64::try_from(now.saturating_sub(then)).unwrap_or(0);
+    let claimed = Claimed {
+        id: row.get(0)?,
         event_id: row.get(1)?,
         lane: row.get(2)?,
         sequence: row.get(3)?,
         attempts: row.get(4)?,
-        failing_for: failing.map(since),
+        failing_for: failing.map(|then| Duration::from_millis(since(then))),
         expired: expires.is_some_and(|expires| expires <= now),
-        // One process, one claim at a time.
         lease: 0,
         request: Request {
             method: row.get(5)?,
@@ -109,5 +260,33 @@ fn claimed(id: String, now: i64, row: &Row<'_>) -> anyhow::Result<Claimed> {
             state: row.get(10)?,
             delay_ms: 0,
         },
-    })
+    };
+    let endpoint: String = row.get(15)?;
+    let written: Option<i64> = row.get(14)?;
+    let right = parts(&claimed, &endpoint, &headers).sum();
+    anyhow::ensure!(written.is_none_or(|sum| sum == right), "it is not what was written");
+    Ok(claimed)
+}
+
+fn parts<'a>(claimed: &'a Claimed, endpoint: &'a str, headers: &'a str) -> RequestParts<'a> {
+    let request = &claimed.request;
+    RequestParts {
+        id: &claimed.id,
+        event_id: &claimed.event_id,
+        endpoint,
+        lane: &claimed.lane,
+        sequence: i64::from(claimed.sequence),
+        method: &request.method,
+        url: &request.url,
+        headers,
+        body: &request.body,
+        tag: request.tag.as_deref(),
+        state: &request.state,
+    }
+}
+
+/// An index and its table contradict each other.
+fn inconsistent() -> rusqlite::Error {
+    let error = ffi::Error { code: ErrorCode::DatabaseCorrupt, extended_code: ffi::SQLITE_CORRUPT };
+    rusqlite::Error::SqliteFailure(error, Some("an index does not fit its table".to_owned()))
 }

@@ -4,7 +4,7 @@
 //! a transaction fail, because a transaction that fails is tried until it succeeds.
 
 use anyhow::ensure;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::file::explain;
 
@@ -101,10 +101,27 @@ ALTER TABLE requests ADD COLUMN class INTEGER NOT NULL DEFAULT 2;
 ALTER TABLE requests ADD COLUMN failing INTEGER;
 -- It left its turn to the next of its lane. States 'expired' and, beside 'dead', a reason.
 ALTER TABLE requests ADD COLUMN aside INTEGER NOT NULL DEFAULT 0;
+-- Check what is sent and where, the event, the state; rows of version 1 have none.
+ALTER TABLE requests ADD COLUMN sum INTEGER;
+ALTER TABLE events ADD COLUMN sum INTEGER;
+ALTER TABLE calls ADD COLUMN sum INTEGER;
+
+CREATE INDEX requests_expires ON requests (expires)
+    WHERE expires IS NOT NULL AND state IN ('waiting', 'behind');
+CREATE INDEX requests_failed ON requests (seq) WHERE state IN ('dead', 'expired');
+CREATE INDEX events_chain ON events (chain);
+CREATE INDEX failed_created ON failed_transforms (created);
 
 -- What parts of the service keep for later starts.
 CREATE TABLE kept (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+-- How many transactions there were.
+CREATE TABLE progress (commits INTEGER NOT NULL) STRICT;
+INSERT INTO progress VALUES (0);
 ";
+
+/// The version that this service writes.
+pub(super) const NEWEST: usize = MIGRATIONS.len();
 
 /// Brings the file up to the version that this service writes.
 pub(super) fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
@@ -112,48 +129,86 @@ pub(super) fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
     let application = number(connection, "PRAGMA application_id").map_err(explain)?;
     let tables = number(connection, "SELECT count(*) FROM sqlite_schema").map_err(explain)?;
     let empty = version == 0 && application == 0 && tables == 0;
-    ensure!(
-        empty || application == APPLICATION,
-        "the file is a database, but no outbox; set another path"
-    );
-    let newest = MIGRATIONS.len();
-    let version = usize::try_from(version).unwrap_or(usize::MAX);
-    ensure!(
-        version <= newest,
-        "a newer service wrote it (its schema is {version}, this one knows up to {newest}); \
-         install that version or a newer one"
-    );
+    let version = if empty { 0 } else { known(version, application)? };
     for (reached, sql) in (1_i64..).zip(MIGRATIONS).skip(version) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(sql)?;
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
-        transaction.pragma_update(None, "user_version", reached)?;
+        step(&transaction, sql, reached)?;
         transaction.commit()?;
     }
     Ok(())
 }
 
-/// Makes what earlier runs left fit for this one, which begins at `now`, and counts the requests
-/// that wait.
-pub(super) fn take_over(connection: &Connection, now: i64) -> anyhow::Result<i64> {
-    let (pending, newest): (i64, i64) =
-        connection.query_row(PENDING, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(explain)?;
-    if newest > now {
-        // The clock was set back since. What had to wait an hour waits an hour from now.
-        let requests = connection.execute(REBASE, params![now])?;
-        tracing::warn!(requests, "The clock went back since the last run.");
-    }
-    Ok(pending)
+/// Leads to the version `reached`, within a transaction.
+fn step(transaction: &Connection, sql: &str, reached: i64) -> rusqlite::Result<()> {
+    transaction.execute_batch(sql)?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", reached)
 }
 
-/// Both answers come out of one index.
-pub(super) const PENDING: &str = "
-SELECT count(*), coalesce(max(due_set), 0) FROM requests WHERE state IN ('waiting', 'behind')";
+/// Fails unless an outside reader can read the file as it is.
+pub(super) fn expect_newest(connection: &Connection) -> anyhow::Result<()> {
+    let version = number(connection, "PRAGMA user_version").map_err(explain)?;
+    let application = number(connection, "PRAGMA application_id").map_err(explain)?;
+    ensure!(
+        known(version, application)? == NEWEST,
+        "an older service wrote it; start this one once to bring it up to date"
+    );
+    Ok(())
+}
 
-const REBASE: &str = "
-UPDATE requests SET due = ?1 + due - due_set, due_set = ?1
-WHERE state IN ('waiting', 'behind') AND due_set > ?1";
+/// The version of the schema, if it is one that this service knows.
+fn known(version: i64, application: i64) -> anyhow::Result<usize> {
+    ensure!(application == APPLICATION, "the file is a database, but no outbox; set another path");
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    ensure!(
+        version <= NEWEST,
+        "a newer service wrote it (its schema is {version}, this one knows up to {NEWEST}); \
+         install that version or a newer one"
+    );
+    Ok(version)
+}
+
+/// What earlier runs left to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Backlog {
+    /// So many requests wait.
+    pub(super) pending: i64,
+    /// The latest time at which one of them was put off, on the timeline.
+    pub(super) newest: i64,
+    /// The place of the oldest of them.
+    pub(super) oldest: i64,
+    /// So many transactions there were.
+    pub(super) commits: i64,
+}
+
+/// Counts what earlier runs left to do.
+pub(super) fn backlog(connection: &Connection) -> rusqlite::Result<Backlog> {
+    let commits = number(connection, "SELECT max(commits) FROM progress")?;
+    connection.prepare_cached(PENDING)?.query_row([], |row| {
+        let (pending, newest, oldest) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Backlog { pending, newest, oldest, commits })
+    })
+}
+
+/// All answers come out of one index.
+pub(super) const PENDING: &str = "
+SELECT count(*), coalesce(max(due_set), 0), coalesce(min(seq), 0)
+FROM requests WHERE state IN ('waiting', 'behind')";
 
 fn number(connection: &Connection, sql: &str) -> rusqlite::Result<i64> {
     connection.query_row(sql, [], |row| row.get(0))
+}
+
+/// Builds the tables of version 1, for tests of what comes after.
+#[cfg(test)]
+pub(super) fn build_version_1(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(VERSION_1)?;
+    connection.pragma_update(None, "application_id", APPLICATION)?;
+    connection.pragma_update(None, "user_version", 1)
+}
+
+/// The last migration, for a test that does not let it end.
+#[cfg(test)]
+pub(super) fn migrate_within(transaction: &Connection) -> rusqlite::Result<()> {
+    step(transaction, VERSION_2, 2)
 }

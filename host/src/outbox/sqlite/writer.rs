@@ -1,135 +1,215 @@
 //! The one thread that writes.
 //!
-//! A transaction that fails, because the disk is full or broken, is tried again until it
-//! succeeds; meanwhile the queue fills and those who append wait. Nothing queued is dropped, and
-//! no receipt is given for what is not on disk.
+//! A transaction that fails is tried again until it succeeds; meanwhile the queue fills and those
+//! who append wait. Nothing queued is dropped except what gives way when there is no space, which
+//! is counted, and no receipt is given for what is not on disk. See [`super::recovery`] for what
+//! happens between two tries.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::apply::{Effects, apply};
+use super::apply::{Effects, apply, count};
 use super::queue::Operation;
-use super::{Shared, hold};
+use super::space::Space;
+use super::{Shared, hold, recovery, upkeep};
+use crate::outbox::{Class, Pressure};
 
 /// How long to wait before a failed transaction is tried again.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// From so many pages (4 MiB) on, the log is carried over into the file when nothing else is to do.
 /// It is cheaper the more of it there is, and must not run inside a commit that somebody waits for.
 const LOG_PAGES: i64 = 1_024;
 
-/// Writes what comes through the queue until that is closed and empty, then hands back the
-/// connection.
-pub(super) fn run(mut connection: Connection, shared: &Shared) -> Connection {
-    let mut batch = Vec::new();
-    while shared.queue.take(&mut batch) {
-        failpoint!("outbox-taken");
-        let Some(effects) = commit_at_last(&mut connection, shared, &batch) else {
-            let lost = batch.len();
-            tracing::error!(lost, "The outbox closes with operations that are not on disk.");
-            return connection;
-        };
-        failpoint!("outbox-before-publish");
-        publish(shared, &effects);
-        failpoint!("outbox-before-acknowledge");
-        for operation in batch.drain(..) {
-            // Who dropped the receipt does not want to know.
-            let _unheard = operation.done.send(());
-        }
-        failpoint!("outbox-acknowledged");
-        if shared.queue.is_empty() {
-            carry_over(&connection);
-        }
-    }
-    failpoint!("outbox-drained");
-    connection
+/// What the writer has in hand.
+pub(super) struct Writer {
+    /// Nothing while the file cannot be opened.
+    pub(super) connection: Option<Connection>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) path: PathBuf,
+    /// The number of the last transaction that was confirmed.
+    pub(super) commits: i64,
+    pub(super) space: Space,
+    pub(super) upkeep: upkeep::State,
 }
 
-/// Tries until the batch is on disk. `None` if it fails and the outbox is being closed.
-fn commit_at_last(
-    connection: &mut Connection,
-    shared: &Shared,
-    batch: &[Operation],
-) -> Option<Effects> {
-    loop {
-        match commit(connection, batch) {
-            Ok(effects) => {
-                set_writable(shared, None);
+/// Why a batch is not on disk.
+pub(super) struct Failure {
+    pub(super) error: rusqlite::Error,
+    /// What follows from the batch, if it should turn out to be on disk all the same.
+    effects: Option<Effects>,
+}
+
+impl Writer {
+    /// Writes what comes through the queue until that is closed and empty, then hands back the
+    /// connection.
+    pub(super) fn run(mut self) -> Option<Connection> {
+        let mut batch = Vec::new();
+        while self.shared.queue.take(&mut batch, upkeep::EVERY) {
+            failpoint!("outbox-taken");
+            self.keep_up(&mut batch);
+            if batch.is_empty() {
+                self.idle();
+                continue;
+            }
+            let Some(effects) = self.commit_at_last(&batch) else {
+                let lost = batch.len();
+                tracing::error!(lost, "The outbox closes with operations that are not on disk.");
+                return self.connection;
+            };
+            failpoint!("outbox-before-publish");
+            self.publish(&effects);
+            failpoint!("outbox-before-acknowledge");
+            for operation in batch.drain(..) {
+                // Who dropped the receipt does not want to know.
+                let _unheard = operation.done.send(());
+            }
+            failpoint!("outbox-acknowledged");
+            if self.shared.queue.is_empty() {
+                self.idle();
+            }
+        }
+        failpoint!("outbox-drained");
+        self.connection
+    }
+
+    /// Tries until the batch is on disk. `None` if it fails and the outbox is being closed.
+    fn commit_at_last(&mut self, batch: &[Operation]) -> Option<Effects> {
+        loop {
+            let failure = match self.commit(batch) {
+                Ok(effects) => {
+                    self.set_writable(None);
+                    return Some(effects);
+                }
+                Err(failure) => failure,
+            };
+            self.set_writable(Some(&failure.error));
+            if self.recover(&failure.error)
+                && let Some(effects) = failure.effects.filter(|done| done.commits == self.commits)
+            {
+                // It was on disk, only nobody could say so.
+                self.set_writable(None);
                 return Some(effects);
             }
-            Err(error) => set_writable(shared, Some(&error)),
-        }
-        // What the log holds may fit where it belongs, and its space can then be used again.
-        if let Err(error) = checkpoint(connection, "PASSIVE") {
-            tracing::debug!(%error, "The outbox's log cannot be carried over either.");
-        }
-        if shared.queue.pause(PAUSE) {
-            return commit(connection, batch).ok();
+            if self.gave_way(&failure.error) {
+                continue;
+            }
+            let closed = self.shared.queue.pause(PAUSE);
+            self.look_around();
+            if closed {
+                return self.commit(batch).ok();
+            }
         }
     }
-}
 
-fn commit(connection: &mut Connection, batch: &[Operation]) -> rusqlite::Result<Effects> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    failpoint!("outbox-begun");
-    let mut effects = Effects::default();
-    for operation in batch {
-        apply(&transaction, operation, &mut effects)?;
-        failpoint!("outbox-applied");
-    }
-    failpoint!("outbox-before-commit");
-    transaction.commit()?;
-    failpoint!("outbox-committed");
-    Ok(effects)
-}
-
-fn set_writable(shared: &Shared, failure: Option<&rusqlite::Error>) {
-    let before = shared.writable.swap(failure.is_none(), Ordering::Relaxed);
-    shared.metrics.outbox_writable.set(i64::from(failure.is_none()));
-    match failure {
-        Some(error) if before => tracing::error!(
-            %error,
-            "The outbox cannot be written; nothing is lost, but nothing new is accepted."
-        ),
-        None if !before => tracing::info!("The outbox can be written again."),
-        _ => {}
-    }
-}
-
-fn publish(shared: &Shared, effects: &Effects) {
-    shared.metrics.outbox_pending.inc_by(effects.pending);
-    shared.metrics.outbox_collapsed.inc_by(effects.collapsed);
-    if !effects.settled.is_empty() {
-        hold(&shared.reader).release(&effects.settled);
-    }
-    let changed = hold(&shared.changed);
-    for endpoint in &effects.changed {
-        if let Some(notify) = changed.get(endpoint) {
-            notify.notify_one();
+    fn commit(&mut self, batch: &[Operation]) -> Result<Effects, Failure> {
+        let began = Instant::now();
+        let pressure = self.shared.pressure();
+        let early = |error| Failure { error, effects: None };
+        let connection = self.connection.as_mut().ok_or_else(|| early(recovery::closed()))?;
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = connection.transaction_with_behavior(behavior).map_err(early)?;
+        failpoint!("outbox-begun");
+        let mut effects = Effects::default();
+        for operation in batch {
+            apply(&transaction, operation, pressure, &mut effects).map_err(early)?;
+            failpoint!("outbox-applied");
+        }
+        count(&transaction, &mut effects).map_err(early)?;
+        failpoint!("outbox-before-commit");
+        match transaction.commit() {
+            Ok(()) => {
+                failpoint!("outbox-committed");
+                self.commits = effects.commits;
+                self.shared.metrics.outbox_commit.0.observe(began.elapsed().as_secs_f64());
+                Ok(effects)
+            }
+            Err(error) => Err(Failure { error, effects: Some(effects) }),
         }
     }
-}
 
-/// Carries the log over into the file if it is worth it.
-fn carry_over(connection: &Connection) {
-    let done = match checkpoint(connection, "NOOP") {
-        Ok((log, carried)) if log - carried >= LOG_PAGES => {
-            failpoint!("outbox-before-checkpoint");
-            let done = checkpoint(connection, "PASSIVE");
-            failpoint!("outbox-after-checkpoint");
-            done
+    /// Whether more gives way than when the disk turned out to be full, so that it is worth
+    /// trying again at once.
+    fn gave_way(&mut self, error: &rusqlite::Error) -> bool {
+        if error.sqlite_error_code() != Some(ErrorCode::DiskFull) {
+            return false;
         }
-        small => small,
-    };
-    if let Err(error) = done {
-        tracing::warn!(%error, "The outbox's log could not be carried over; it will be tried again.");
+        let before = self.shared.pressure();
+        let now = self.space.failed_at(before);
+        self.set_pressure(now);
+        now > before
+    }
+
+    /// Tells everybody whom `failure` of the last commit, or that there was none, concerns.
+    pub(super) fn set_writable(&self, failure: Option<&rusqlite::Error>) {
+        let before = self.shared.writable.swap(failure.is_none(), Ordering::Relaxed);
+        self.shared.metrics.outbox_writable.set(i64::from(failure.is_none()));
+        match failure {
+            Some(error) if before => tracing::error!(
+                %error,
+                "The outbox cannot be written; nothing is lost, but nothing new is accepted."
+            ),
+            None if !before => tracing::info!("The outbox can be written again."),
+            _ => {}
+        }
+    }
+
+    /// Tells everybody what gives way.
+    pub(super) fn set_pressure(&self, pressure: Pressure) {
+        let before = self.shared.set_pressure(pressure);
+        if pressure > before {
+            tracing::warn!(
+                ?pressure,
+                "The disk is nearly full; requests that matter less are dropped and counted."
+            );
+        } else if pressure < before && pressure == Pressure::None {
+            tracing::info!("The disk has room again; everything is taken.");
+        }
+    }
+
+    fn publish(&mut self, effects: &Effects) {
+        let metrics = &self.shared.metrics;
+        metrics.outbox_pending.inc_by(effects.pending);
+        metrics.outbox_collapsed.inc_by(effects.collapsed);
+        effects.shed.iter().map(|class: &Class| class.name()).for_each(|name| metrics.shed(name));
+        effects.expired.iter().for_each(|endpoint| metrics.delivery(endpoint, "expired"));
+        self.upkeep.revived(effects.revived);
+        if !effects.settled.is_empty() {
+            hold(&self.shared.reader).release(&effects.settled);
+        }
+        let changed = hold(&self.shared.changed);
+        for endpoint in &effects.changed {
+            if let Some(notify) = changed.get(endpoint) {
+                notify.notify_one();
+            }
+        }
+    }
+
+    /// Carries the log over into the file if it is worth it, and gives free space back.
+    fn idle(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        let done = match checkpoint(connection, "NOOP") {
+            Ok((log, carried)) if log - carried >= LOG_PAGES => {
+                failpoint!("outbox-before-checkpoint");
+                let done = checkpoint(connection, "PASSIVE").map(drop);
+                failpoint!("outbox-after-checkpoint");
+                done
+            }
+            small => small.map(drop),
+        };
+        if let Err(error) = done.and_then(|()| upkeep::give_back(connection)) {
+            tracing::warn!(%error, "The outbox could not be tidied up; it will be tried again.");
+            self.recover(&error);
+        }
     }
 }
 
 /// The pages in the log, and how many of them are carried over.
-fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
+pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     connection.prepare_cached(&sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
 }

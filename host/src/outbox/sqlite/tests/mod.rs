@@ -1,6 +1,14 @@
 //! The outbox's promises, on real files.
 
-use std::collections::VecDeque;
+mod damage;
+mod faults;
+mod model;
+mod operator;
+mod scale;
+mod versions;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -8,11 +16,10 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::outbox::{Attempt, Class, FailedTransform, NewRequest, StoredEvent, request_id};
+use crate::outbox::{Attempt, Class, DeliveryState, FailedTransform, NewRequest, request_id};
 use crate::request::Request;
 
 const CRM: &str = "crm";
@@ -24,6 +31,8 @@ struct Bench {
     outbox: Option<SqliteOutbox>,
     metrics: Metrics,
     runtime: tokio::runtime::Runtime,
+    /// What was claimed last under each id.
+    held: RefCell<HashMap<String, Claimed>>,
 }
 
 impl Bench {
@@ -37,7 +46,7 @@ impl Bench {
         let path = folder.path().join("outbox.db");
         let outbox = SqliteOutbox::open(&path, clock, metrics.clone()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { folder, outbox: Some(outbox), metrics, runtime }
+        Self { folder, outbox: Some(outbox), metrics, runtime, held: RefCell::default() }
     }
 
     fn outbox(&self) -> &SqliteOutbox {
@@ -71,12 +80,21 @@ impl Bench {
     }
 
     fn claims(&self, endpoint: &str, max: usize) -> Claims {
-        self.runtime.block_on(self.outbox().claim(endpoint, max)).unwrap()
+        let claims = self.runtime.block_on(self.outbox().claim(endpoint, max)).unwrap();
+        let held = claims.requests.iter().map(|claimed| (claimed.id.clone(), claimed.clone()));
+        self.held.borrow_mut().extend(held);
+        claims
     }
 
+    /// Settles the last claim of this request.
     fn settle(&self, id: &str, settlement: Settlement) {
-        let claimed = Claimed { id: id.to_owned(), ..some_claim() };
+        let claimed = self.held.borrow().get(id).cloned().unwrap();
         self.outbox().settle(&claimed, settlement).wait().unwrap();
+    }
+
+    fn retry(&self, id: &str) -> u64 {
+        let which = Selection::Ids(vec![id.to_owned()]);
+        self.runtime.block_on(self.outbox().retry(&which)).unwrap()
     }
 
     fn put_off(&self, id: &str, wait: Duration) {
@@ -106,20 +124,6 @@ fn attempt() -> Attempt {
         error: None,
         reply: b"ok".to_vec(),
         truncated: false,
-    }
-}
-
-fn some_claim() -> Claimed {
-    Claimed {
-        id: String::new(),
-        event_id: String::new(),
-        lane: String::new(),
-        sequence: 1,
-        attempts: 0,
-        failing_for: None,
-        expired: false,
-        lease: 0,
-        request: Request::draft("https://crm.example/"),
     }
 }
 
@@ -259,7 +263,7 @@ fn a_lane_has_one_turn_at_a_time_and_other_lanes_pass() {
     let claims = bench.claims(CRM, 9);
     assert!(claims.requests.is_empty(), "the lane waits with its head");
     assert!(claims.next_in.is_some_and(|wait| wait <= LONG && wait > LONG / 2));
-    bench.put_off(&id("a1"), Duration::ZERO);
+    assert_eq!(bench.retry(&id("a1")), 1);
     assert_eq!(bench.claim(CRM, 9), [id("a1")]);
     bench.bury(&id("a1"), "never again");
     assert_eq!(bench.claim(CRM, 9), [id("a2")]);
@@ -303,7 +307,7 @@ fn the_last_five_attempts_are_kept() {
         bench.put_off(&id("e1"), Duration::ZERO);
     }
     let kept = bench.query::<String>("SELECT group_concat(number) FROM attempts");
-    assert_eq!(kept, "3,4,5,6,7");
+    assert_eq!(kept, "3,4,5,6,7", "the last ones");
     assert_eq!(bench.claims(CRM, 1).requests[0].attempts, 7);
 }
 
@@ -411,14 +415,13 @@ fn the_log_is_carried_over_when_nothing_else_is_to_do() {
 /// An outbox whose file may not grow, and which has a megabyte in it that can be freed.
 fn cramped(path: &Path, metrics: &Metrics) -> SqliteOutbox {
     let lock = file::lock(path).unwrap();
-    let mut connection = file::connect(path).unwrap();
-    schema::migrate(&mut connection).unwrap();
+    let opened = file::open(path).unwrap();
+    let connection = &opened.connection;
     let ballast = "CREATE TABLE ballast (x); INSERT INTO ballast VALUES (zeroblob(2000000))";
     connection.execute_batch(ballast).unwrap();
     let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
     connection.pragma_update(None, "max_page_count", pages + 8).unwrap();
-    let reader = file::connect_reader(path).unwrap();
-    SqliteOutbox::start(connection, reader, lock, Clock::system(), metrics.clone()).unwrap()
+    SqliteOutbox::start(path, opened, lock, Clock::system(), metrics.clone()).unwrap()
 }
 
 fn wait_until(condition: impl Fn() -> bool) {
@@ -501,128 +504,6 @@ fn opening_a_large_backlog_reads_one_index_only() {
     assert!(plan.contains("USING COVERING INDEX requests_lane"), "{plan}");
 }
 
-/// What can be done to an outbox.
-#[derive(Clone, Debug)]
-enum Step {
-    Append { lane: u8, requests: u8 },
-    Claim(usize),
-    Complete(usize),
-    Reschedule { which: usize, due: bool },
-    Bury(usize),
-    Reopen,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => (0..4_u8, 1..3_u8).prop_map(|(lane, requests)| Step::Append { lane, requests }),
-        4 => (0..4_usize).prop_map(Step::Claim),
-        3 => any::<usize>().prop_map(Step::Complete),
-        2 => (any::<usize>(), any::<bool>())
-            .prop_map(|(which, due)| Step::Reschedule { which, due }),
-        1 => any::<usize>().prop_map(Step::Bury),
-        1 => Just(Step::Reopen),
-    ];
-    proptest::collection::vec(step, 1..60)
-}
-
-/// The same in memory: lanes of waiting requests, each with whether it is due.
-#[derive(Debug, Default)]
-struct Model {
-    lanes: Vec<VecDeque<(String, bool)>>,
-    claimed: Vec<String>,
-    made: u32,
-}
-
-impl Model {
-    fn claimable(&self) -> Vec<String> {
-        let heads = self.lanes.iter().filter_map(VecDeque::front);
-        let due = heads.filter(|(id, due)| *due && !self.claimed.contains(id));
-        due.map(|(id, _)| id.clone()).collect()
-    }
-
-    /// Removes one of the claimed from the claims.
-    fn settle(&mut self, which: usize) -> Option<String> {
-        if self.claimed.is_empty() {
-            return None;
-        }
-        let which = which % self.claimed.len();
-        Some(self.claimed.swap_remove(which))
-    }
-
-    fn lane_of(&mut self, id: &str) -> &mut VecDeque<(String, bool)> {
-        let led =
-            |lane: &&mut VecDeque<(String, bool)>| lane.front().is_some_and(|(head, _)| head == id);
-        self.lanes.iter_mut().find(led).unwrap()
-    }
-}
-
-fn take(bench: &mut Bench, model: &mut Model, step: &Step) {
-    match *step {
-        Step::Append { lane, requests } => {
-            model.made += 1;
-            let event = format!("e{}", model.made);
-            let new: Vec<NewRequest> = (0..u32::from(requests))
-                .map(|index| NewRequest { index, ..request(&event, CRM, &lane.to_string()) })
-                .collect();
-            let ids = new.iter().map(|request| (request.id(), true));
-            model.lanes[usize::from(lane)].extend(ids);
-            bench.append(commit_of(new));
-        }
-        Step::Claim(max) => {
-            let claimable = model.claimable();
-            let claimed = bench.claim(CRM, max);
-            assert_eq!(claimed.len(), claimable.len().min(max));
-            assert!(claimed.iter().all(|id| claimable.contains(id)), "{claimed:?}");
-            model.claimed.extend(claimed);
-        }
-        Step::Complete(which) => {
-            if let Some(id) = model.settle(which) {
-                model.lane_of(&id).pop_front();
-                bench.complete(&id);
-            }
-        }
-        Step::Reschedule { which, due } => {
-            if let Some(id) = model.settle(which) {
-                model.lane_of(&id)[0].1 = due;
-                let wait = if due { Duration::ZERO } else { LONG };
-                bench.put_off(&id, wait);
-            }
-        }
-        Step::Bury(which) => {
-            if let Some(id) = model.settle(which) {
-                model.lane_of(&id).pop_front();
-                bench.bury(&id, "reason");
-            }
-        }
-        Step::Reopen => {
-            model.claimed.clear();
-            bench.reopen();
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    #[test]
-    fn it_behaves_as_lanes_in_memory_do(steps in steps()) {
-        let mut bench = Bench::new();
-        let mut model = Model { lanes: vec![VecDeque::new(); 4], ..Model::default() };
-        for step in &steps {
-            take(&mut bench, &mut model, step);
-            let waiting: usize = model.lanes.iter().map(VecDeque::len).sum();
-            prop_assert_eq!(bench.metrics.outbox_pending.get(), i64::try_from(waiting).unwrap());
-        }
-        bench.reopen();
-        model.claimed.clear();
-        let mut left = bench.claim(CRM, usize::MAX);
-        left.sort();
-        let mut expected = model.claimable();
-        expected.sort();
-        prop_assert_eq!(left, expected);
-    }
-}
-
 #[test]
 fn what_was_finished_long_ago_is_removed_and_nothing_else() {
     let mut bench = Bench::at(Clock::with_stopped_wall("2026-01-01T00:00:00Z".parse().unwrap()));
@@ -647,4 +528,178 @@ fn what_was_finished_long_ago_is_removed_and_nothing_else() {
     assert_eq!(kept("SELECT event_id FROM events ORDER BY rowid"), ["waiting", "new"]);
     let attempts = kept("SELECT CAST(count(*) AS TEXT) FROM attempts");
     assert_eq!(attempts, ["1"], "the one at the request that is kept");
+}
+
+#[test]
+fn what_was_set_aside_holds_up_nobody_and_is_held_up_by_nobody() {
+    let bench = Bench::new();
+    for event in ["a1", "a2", "a3"] {
+        bench.append(one(event, "a"));
+    }
+    assert_eq!(bench.claim(CRM, 9), [id("a1")]);
+    let (wait, charged, aside) = (Duration::ZERO, true, true);
+    bench.settle(&id("a1"), Settlement::Later { attempt: attempt(), wait, charged, aside });
+    let mut both = bench.claim(CRM, 9);
+    both.sort();
+    assert_eq!(both, [id("a1"), id("a2")]);
+    bench.complete(&id("a1"));
+    assert_eq!(bench.claim(CRM, 9), [""; 0], "a3 waits for a2 and not for a1");
+    bench.complete(&id("a2"));
+    assert_eq!(bench.claim(CRM, 9), [id("a3")]);
+}
+
+#[test]
+fn what_was_given_back_is_charged_nothing() {
+    let bench = Bench::new();
+    bench.append(one("e1", "a"));
+    bench.append(one("e2", "a"));
+    assert_eq!(bench.claim(CRM, 9), [id("e1")]);
+    bench.settle(&id("e1"), Settlement::GivenBack(Duration::ZERO));
+    let claims = bench.claims(CRM, 9);
+    assert_eq!(claims.requests.len(), 1);
+    assert_eq!((claims.requests[0].attempts, claims.requests[0].failing_for), (0, None));
+    assert_eq!(bench.query::<i64>("SELECT count(*) FROM attempts"), 0);
+    assert_eq!(bench.metrics.outbox_pending.get(), 2);
+}
+
+#[test]
+fn an_uncharged_failure_is_recorded_and_counts_for_how_long_it_has_failed() {
+    let bench = Bench::new();
+    bench.append(one("e1", "a"));
+    for _ in 0..2 {
+        assert_eq!(bench.claim(CRM, 9), [id("e1")]);
+        let (wait, charged, aside) = (Duration::ZERO, false, false);
+        bench.settle(&id("e1"), Settlement::Later { attempt: attempt(), wait, charged, aside });
+    }
+    let claims = bench.claims(CRM, 9);
+    assert_eq!(claims.requests[0].attempts, 0);
+    assert!(claims.requests[0].failing_for.is_some());
+    assert_eq!(bench.query::<i64>("SELECT count(*) FROM attempts"), 2);
+}
+
+#[test]
+fn a_lease_that_ran_out_settles_nothing() {
+    let bench = Bench::new();
+    bench.append(one("e1", "a"));
+    let first = bench.claims(CRM, 1).requests.remove(0);
+    bench.settle(&id("e1"), Settlement::GivenBack(Duration::ZERO));
+    let second = bench.claims(CRM, 1).requests.remove(0);
+    assert_ne!(first.lease, second.lease);
+    bench.outbox().settle(&first, Settlement::Delivered(attempt())).wait().unwrap();
+    assert_eq!(bench.query::<String>("SELECT state FROM requests"), "waiting");
+    let twice = [(); 2].map(|()| bench.outbox().settle(&second, Settlement::Delivered(attempt())));
+    for receipt in twice {
+        receipt.wait().unwrap();
+    }
+    assert_eq!(bench.query::<i64>("SELECT attempts FROM requests"), 1, "and not even twice");
+}
+
+#[test]
+fn a_claim_from_before_a_restart_settles_nothing() {
+    let mut bench = Bench::new();
+    bench.append(one("e1", "a"));
+    assert_eq!(bench.claim(CRM, 1), [id("e1")]);
+    bench.reopen();
+    bench.complete(&id("e1"));
+    assert_eq!(bench.claim(CRM, 1), [id("e1")]);
+}
+
+fn passing(event: &str, lane: &str, expires_in: Duration) -> Commit {
+    let expires_in = Some(expires_in);
+    commit_of(vec![NewRequest { expires_in, ..request(event, CRM, lane) }])
+}
+
+#[test]
+fn what_expires_unclaimed_or_behind_others_is_swept_and_what_is_claimed_is_not() {
+    let bench = Bench::new();
+    // Whoever claims sees it, unless the sweep was faster.
+    bench.append(one("head", "a"));
+    assert_eq!(bench.claim(CRM, 9), [id("head")]);
+    bench.append(passing("behind", "a", Duration::ZERO));
+    let mut elsewhere = passing("unclaimed", "b", Duration::ZERO);
+    elsewhere.requests[0].endpoint = "nobody claims".to_owned();
+    bench.append(elsewhere);
+    wait_until(|| bench.metrics.outbox_pending.get() == 1);
+    assert_eq!(bench.query::<i64>("SELECT count(*) FROM requests WHERE state = 'expired'"), 2);
+    bench.complete(&id("head"));
+    assert_eq!(bench.claim(CRM, 9), [""; 0]);
+}
+
+#[test]
+fn a_claimed_request_expires_in_the_hands_of_who_has_it() {
+    let bench = Bench::new();
+    bench.append(passing("e1", "a", Duration::from_millis(40)));
+    assert_eq!(bench.claim(CRM, 9), [id("e1")]);
+    bench.append(passing("e2", "b", Duration::ZERO));
+    wait_until(|| bench.metrics.outbox_pending.get() == 1);
+    assert_eq!(
+        bench.query::<String>("SELECT state FROM requests WHERE event_id = 'e1'"),
+        "waiting"
+    );
+    bench.settle(&id("e1"), Settlement::Expired);
+    assert_eq!(
+        bench.query::<String>("SELECT state FROM requests WHERE event_id = 'e1'"),
+        "expired"
+    );
+    assert_eq!(bench.metrics.outbox_pending.get(), 0);
+}
+
+#[test]
+fn live_requests_get_their_share_while_a_backlog_drains() {
+    let bench = Bench::new();
+    for number in 0..40 {
+        bench.append(one(&format!("old{number}"), &format!("old{number}")));
+    }
+    thread::sleep(Duration::from_millis(2));
+    bench.append(one("live", "live"));
+    let mut claimed = Vec::new();
+    for _ in 0..4 {
+        claimed.extend(bench.claim(CRM, 1));
+    }
+    assert!(claimed.contains(&id("live")), "{claimed:?}");
+    assert!(claimed.contains(&id("old0")), "{claimed:?}");
+}
+
+#[test]
+fn a_replay_has_ids_of_its_own() {
+    let bench = Bench::new();
+    bench.append(one("e1", "a"));
+    assert_eq!(bench.outbox().next_generation("e1", CRM).unwrap(), 1);
+    let again =
+        |generation| commit_of(vec![NewRequest { generation, ..request("e1", CRM, "replays") }]);
+    bench.append(again(1));
+    bench.append(again(1));
+    assert_eq!(bench.outbox().next_generation("e1", CRM).unwrap(), 2);
+    assert_eq!(bench.outbox().next_generation("e1", "other").unwrap(), 1);
+    let mut claimed = bench.claim(CRM, 9);
+    claimed.sort();
+    assert_eq!(claimed, [id("e1"), request_id("e1", CRM, 0, 1)]);
+}
+
+#[test]
+fn clocks_that_jump_between_runs_neither_stall_nor_hurry_what_waits() {
+    let walls = [
+        "1970-01-01T00:00:10Z",
+        "2026-03-29T01:59:59Z",
+        "2026-03-29T03:00:00Z",
+        "2026-03-29T00:59:59Z",
+        "2038-01-19T03:14:08Z",
+        "2106-02-07T06:28:16Z",
+    ];
+    for first in walls {
+        for then in walls {
+            let mut bench = Bench::at(Clock::with_stopped_wall(first.parse().unwrap()));
+            bench.append(one("now", "a"));
+            bench.append(one("later", "b"));
+            bench.claim(CRM, 9);
+            bench.put_off(&id("later"), LONG);
+            bench.reopen_at(Clock::with_stopped_wall(then.parse().unwrap()));
+            let claims = bench.claims(CRM, 9);
+            let all_due = claims.requests.len() == 2;
+            let forward = then.parse::<Timestamp>().unwrap() - first.parse::<Timestamp>().unwrap();
+            let passed = forward.total(jiff::Unit::Hour).unwrap() >= 1.0;
+            assert_eq!(all_due, passed, "{first} {then}");
+            assert!(claims.next_in.is_none_or(|wait| wait <= LONG), "{first} {then}");
+        }
+    }
 }

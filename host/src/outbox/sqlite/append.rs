@@ -1,0 +1,187 @@
+//! Storing a commit.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::apply::{Effects, millis};
+use super::check::{RequestParts, sum};
+use super::timeline::Stamp;
+use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Pressure, StoredEvent};
+
+/// Stores `commit`, without what gives way under `pressure`.
+pub(super) fn append(
+    connection: &Connection,
+    commit: &Commit,
+    now: Stamp,
+    pressure: Pressure,
+    effects: &mut Effects,
+) -> rusqlite::Result<()> {
+    for (key, state) in &commit.calls {
+        store_call(connection, &commit.pbx, key, state.as_deref())?;
+    }
+    let dropped = dropped_events(commit, pressure);
+    for event in &commit.events {
+        if !dropped.contains(event.event_id.as_str()) {
+            store_event(connection, event, now)?;
+        }
+    }
+    for request in &commit.requests {
+        if pressure.sheds(request.class) {
+            effects.shed.push(request.class);
+        } else if store_request(connection, request, now)? {
+            effects.pending += 1;
+            effects.changed.insert(request.endpoint.clone());
+        } else {
+            effects.collapsed += 1;
+        }
+    }
+    for failure in &commit.failures {
+        store_failure(connection, failure, now)?;
+    }
+    Ok(())
+}
+
+/// The events of which no request is left under `pressure`.
+fn dropped_events(commit: &Commit, pressure: Pressure) -> HashSet<&str> {
+    if pressure == Pressure::None {
+        return HashSet::new();
+    }
+    let requests = commit.requests.iter();
+    let (shed, kept): (Vec<_>, Vec<_>) = requests.partition(|new| pressure.sheds(new.class));
+    let mut dropped: HashSet<&str> = shed.iter().map(|new| new.event_id.as_str()).collect();
+    kept.iter().for_each(|new| {
+        dropped.remove(new.event_id.as_str());
+    });
+    dropped
+}
+
+fn store_call(
+    connection: &Connection,
+    pbx: &str,
+    key: &str,
+    state: Option<&[u8]>,
+) -> rusqlite::Result<()> {
+    match state {
+        Some(state) => connection
+            .prepare_cached(
+                "INSERT INTO calls (pbx, key, state, sum) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET state = excluded.state, sum = excluded.sum",
+            )?
+            .execute(params![pbx, key, state, sum(&[pbx.as_bytes(), key.as_bytes(), state])])?,
+        None => connection
+            .prepare_cached("DELETE FROM calls WHERE pbx = ?1 AND key = ?2")?
+            .execute(params![pbx, key])?,
+    };
+    Ok(())
+}
+
+fn store_event(connection: &Connection, event: &StoredEvent, now: Stamp) -> rusqlite::Result<()> {
+    let StoredEvent { event_id, pbx, chain, kind, json } = event;
+    connection
+        .prepare_cached(
+            "INSERT INTO events (event_id, pbx, chain, kind, json, created, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![event_id, pbx, chain, kind, json, now.wall, event_sum(event)])?;
+    Ok(())
+}
+
+/// The sum of an event.
+pub(super) fn event_sum(event: &StoredEvent) -> i64 {
+    let StoredEvent { event_id, pbx, chain, kind, json } = event;
+    sum(&[event_id, pbx, chain, kind, json].map(|part| part.as_bytes()))
+}
+
+/// `false` if the request was there already.
+fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusqlite::Result<bool> {
+    let NewRequest { event_id, endpoint, index: _, lane, sequence, generation, .. } = new;
+    let (id, request) = (new.id(), &new.request);
+    let headers = serde_json::to_string(&request.headers)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let parts = RequestParts {
+        id: &id,
+        event_id,
+        endpoint,
+        lane,
+        sequence: i64::from(*sequence),
+        method: &request.method,
+        url: &request.url,
+        headers: &headers,
+        body: &request.body,
+        tag: request.tag.as_deref(),
+        state: &request.state,
+    };
+    let expires = new.expires_in.map(|wait| now.due.saturating_add(millis(wait)));
+    let delay = Duration::from_millis(u64::from(request.delay_ms));
+    let inserted = connection.prepare_cached(INSERT)?.execute(params![
+        id,
+        event_id,
+        endpoint,
+        lane,
+        sequence,
+        now.wall,
+        now.due.saturating_add(millis(delay)),
+        now.due,
+        request.method,
+        request.url,
+        headers,
+        request.body,
+        request.tag,
+        request.state,
+        generation,
+        expires,
+        class_number(new.class),
+        parts.sum(),
+    ])?;
+    if inserted == 1 && *generation > 0 {
+        // What a replay made takes the place of what could not be made.
+        connection
+            .prepare_cached("DELETE FROM failed_transforms WHERE event_id = ?1 AND endpoint = ?2")?
+            .execute(params![event_id, endpoint])?;
+    }
+    Ok(inserted == 1)
+}
+
+const INSERT: &str = "
+INSERT INTO requests (id, event_id, endpoint, lane, sequence, created, due, due_set,
+    method, url, headers, body, tag, plugin_state, generation, expires, class, sum, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+    CASE WHEN EXISTS (SELECT 1 FROM requests WHERE endpoint = ?3 AND lane = ?4
+        AND state IN ('waiting', 'behind') AND aside = 0) THEN 'behind' ELSE 'waiting' END)
+ON CONFLICT DO NOTHING";
+
+/// A class as the file has it.
+fn class_number(class: Class) -> i64 {
+    match class {
+        Class::Extra => 0,
+        Class::Popup => 1,
+        Class::Core => 2,
+    }
+}
+
+/// A class as the file had it.
+pub(super) fn class_of(number: i64) -> Class {
+    match number {
+        0 => Class::Extra,
+        1 => Class::Popup,
+        _ => Class::Core,
+    }
+}
+
+fn store_failure(
+    connection: &Connection,
+    failure: &FailedTransform,
+    now: Stamp,
+) -> rusqlite::Result<()> {
+    let FailedTransform { event_id, endpoint, plugin, kind, message } = failure;
+    connection
+        .prepare_cached(
+            "INSERT INTO failed_transforms (event_id, endpoint, plugin, kind, message, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE
+             SET plugin = excluded.plugin, kind = excluded.kind, message = excluded.message",
+        )?
+        .execute(params![event_id, endpoint, plugin, kind, message, now.wall])?;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What an operator changes: requests that are tried again, or given up.
+
+use std::sync::Mutex;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::apply::Effects;
+use super::hold;
+use super::list::conditions;
+use super::settle::{bury, give_turn};
+use super::timeline::Stamp;
+use crate::outbox::{Cursor, DeliveryFilter, Selection};
+
+/// So many requests change in one transaction, so that nobody waits long for the disk.
+pub(super) const CHUNK: usize = 500;
+
+/// What happens to each.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    Retry,
+    Bury(String),
+}
+
+/// One chunk of a change.
+#[derive(Debug)]
+pub(super) struct ChangeStep {
+    pub(super) change: Change,
+    pub(super) which: Selection,
+    /// How many ids, or up to which request, was done before.
+    pub(super) from: i64,
+    /// What it came to, once it is committed.
+    pub(super) outcome: Mutex<Outcome>,
+}
+
+impl ChangeStep {
+    /// A chunk that is still to be done.
+    pub(super) fn new(change: Change, which: Selection, from: i64) -> Self {
+        Self { change, which, from, outcome: Mutex::default() }
+    }
+}
+
+/// What a chunk came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outcome {
+    /// So many were changed.
+    pub(super) changed: u64,
+    /// Where the next chunk begins, if there is one.
+    pub(super) next: Option<i64>,
+}
+
+/// Carries out one chunk.
+pub(super) fn carry_out(
+    connection: &Connection,
+    step: &ChangeStep,
+    now: Stamp,
+    effects: &mut Effects,
+) -> rusqlite::Result<()> {
+    let (seqs, next) = match &step.which {
+        Selection::Ids(ids) => by_id(connection, ids, step.from)?,
+        Selection::Filter(filter) => by_filter(connection, filter, step.from)?,
+    };
+    let mut changed = 0;
+    for seq in seqs {
+        let done = match &step.change {
+            Change::Retry => retry(connection, seq, now, effects)?,
+            Change::Bury(reason) => bury(connection, seq, reason, now, effects)?,
+        };
+        changed += u64::from(done);
+    }
+    *hold(&step.outcome) = Outcome { changed, next };
+    Ok(())
+}
+
+fn by_id(
+    connection: &Connection,
+    ids: &[String],
+    from: i64,
+) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
+    let from = usize::try_from(from).unwrap_or(0);
+    let mut seqs = Vec::new();
+    let mut find = connection.prepare_cached("SELECT seq FROM requests WHERE id = ?1")?;
+    for id in ids.iter().skip(from).take(CHUNK) {
+        seqs.extend(find.query_row(params![id], |row| row.get::<_, i64>(0)).optional()?);
+    }
+    let next = from.saturating_add(CHUNK);
+    let next = if next < ids.len() { i64::try_from(next).ok() } else { None };
+    Ok((seqs, next))
+}
+
+fn by_filter(
+    connection: &Connection,
+    filter: &DeliveryFilter,
+    from: i64,
+) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
+    let filter = DeliveryFilter { after: Some(Cursor::Request(from)), ..filter.clone() };
+    let (terms, mut values) = conditions(&filter);
+    values.push(Value::Integer(i64::try_from(CHUNK).unwrap_or(i64::MAX)));
+    let sql = format!("SELECT seq FROM requests WHERE {terms} ORDER BY seq LIMIT ?");
+    let seqs: Vec<i64> = connection
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(values), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let next = if seqs.len() == CHUNK { seqs.last().copied() } else { None };
+    Ok((seqs, next))
+}
+
+/// Lets a request be tried as if it were new. `false` if the receiver has it.
+fn retry(
+    connection: &Connection,
+    seq: i64,
+    now: Stamp,
+    effects: &mut Effects,
+) -> rusqlite::Result<bool> {
+    let found: Option<(String, String, bool)> = connection
+        .prepare_cached(
+            "SELECT endpoint, lane, finished IS NOT NULL FROM requests
+             WHERE seq = ?1 AND state <> 'delivered'",
+        )?
+        .query_row(params![seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((endpoint, lane, was_finished)) = found else { return Ok(false) };
+    // One that waits keeps its place and its turn: it may be in somebody's hands.
+    connection
+        .prepare_cached(
+            "UPDATE requests SET due = ?2, due_set = ?2, attempts = 0, expires = NULL,
+                failing = NULL, reason = NULL, finished = NULL,
+                aside = CASE WHEN finished IS NULL THEN aside ELSE 0 END,
+                state = CASE WHEN finished IS NULL THEN state ELSE 'behind' END
+             WHERE seq = ?1",
+        )?
+        .execute(params![seq, now.due])?;
+    if was_finished {
+        give_turn(connection, &endpoint, &lane)?;
+        effects.pending += 1;
+    }
+    effects.revived = Some(effects.revived.map_or(seq, |oldest| oldest.min(seq)));
+    effects.changed.insert(endpoint);
+    Ok(true)
+}

@@ -1,0 +1,135 @@
+//! The file in the hands of another process than the service: `callhook deliveries` and the like.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use jiff::Timestamp;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::apply::{Effects, count};
+use super::change::{self, Change, ChangeStep};
+use super::timeline::Timeline;
+use super::{append, file, hold, list, schema};
+use crate::clock::Clock;
+use crate::outbox::{
+    Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, Pressure, Scan, Selection, StoredEvent,
+};
+
+/// Reads an outbox that a service may be using.
+#[derive(Debug)]
+pub struct SqliteReader {
+    connection: Connection,
+    timeline: Timeline,
+}
+
+/// Changes an outbox that a service may be using, in small transactions. The service notices
+/// within a second.
+#[derive(Debug)]
+pub struct SqliteEditor(SqliteReader);
+
+impl SqliteReader {
+    /// Opens the file at `path`, which must be there, for reading only.
+    pub fn open(path: &Path, clock: Clock) -> anyhow::Result<Self> {
+        let open = || {
+            ensure!(path.exists(), "there is none; the service makes it at its first start");
+            Self::over(file::connect_reader(path)?, clock)
+        };
+        open().with_context(|| format!("while opening the outbox {}", path.display()))
+    }
+
+    fn over(connection: Connection, clock: Clock) -> anyhow::Result<Self> {
+        schema::expect_newest(&connection)?;
+        Ok(Self { connection, timeline: Timeline::new(clock) })
+    }
+}
+
+impl Scan for SqliteReader {
+    fn list(&self, filter: &DeliveryFilter) -> anyhow::Result<Vec<DeliveryRow>> {
+        let rows = list::list(&self.connection, filter, self.timeline.now());
+        rows.context("while listing the deliveries in the outbox")
+    }
+
+    fn show(&self, id: &str) -> anyhow::Result<Option<DeliveryDetail>> {
+        let detail = list::show(&self.connection, id, self.timeline.now());
+        detail.with_context(|| format!("while reading the delivery {id} from the outbox"))
+    }
+
+    fn events(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&str>,
+        limit: usize,
+    ) -> anyhow::Result<Vec<StoredEvent>> {
+        let events = list::events(&self.connection, from, until, after, limit);
+        events.context("while reading events from the outbox")
+    }
+
+    fn next_generation(&self, event_id: &str, endpoint: &str) -> anyhow::Result<u32> {
+        let generation = list::next_generation(&self.connection, event_id, endpoint);
+        generation.with_context(|| format!("while looking for replays of {event_id}"))
+    }
+}
+
+impl SqliteEditor {
+    /// Opens the file at `path`, which must be there, for reading and for changes.
+    pub fn open(path: &Path, clock: Clock) -> anyhow::Result<Self> {
+        let open = || {
+            ensure!(path.exists(), "there is none; the service makes it at its first start");
+            Ok(Self(SqliteReader::over(file::connect_editor(path)?, clock)?))
+        };
+        open().with_context(|| format!("while opening the outbox {}", path.display()))
+    }
+
+    /// What can be read.
+    pub fn scan(&self) -> &dyn Scan {
+        &self.0
+    }
+
+    /// See [`Outbox::append`](crate::outbox::Outbox::append); on disk when this returns.
+    pub fn append(&mut self, commit: &Commit) -> anyhow::Result<()> {
+        let now = self.0.timeline.stamp();
+        self.transact(|connection, effects| {
+            append::append(connection, commit, now, Pressure::None, effects)
+        })
+        .context("while adding to the outbox")
+    }
+
+    /// See [`Outbox::retry`](crate::outbox::Outbox::retry).
+    pub fn retry(&mut self, which: &Selection) -> anyhow::Result<u64> {
+        self.change(&Change::Retry, which)
+    }
+
+    /// See [`Outbox::bury`](crate::outbox::Outbox::bury).
+    pub fn bury(&mut self, which: &Selection, reason: &str) -> anyhow::Result<u64> {
+        self.change(&Change::Bury(reason.to_owned()), which)
+    }
+
+    fn change(&mut self, change: &Change, which: &Selection) -> anyhow::Result<u64> {
+        let mut next = Some(0);
+        let mut changed = 0;
+        while let Some(from) = next {
+            let step = ChangeStep::new(change.clone(), which.clone(), from);
+            let now = self.0.timeline.stamp();
+            let done = self
+                .transact(|connection, effects| change::carry_out(connection, &step, now, effects));
+            done.context("while changing requests in the outbox")?;
+            let outcome = *hold(&step.outcome);
+            changed += outcome.changed;
+            next = outcome.next;
+        }
+        Ok(changed)
+    }
+
+    fn transact(
+        &mut self,
+        work: impl FnOnce(&Connection, &mut Effects) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.0.connection.transaction_with_behavior(behavior)?;
+        let mut effects = Effects::default();
+        work(&transaction, &mut effects)?;
+        count(&transaction, &mut effects)?;
+        transaction.commit()
+    }
+}

@@ -1,0 +1,305 @@
+//! What is in the file, for whoever looks.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::append::{class_of, event_sum};
+use crate::outbox::values::{failure_id, failure_of};
+use crate::outbox::{
+    Attempt, Class, Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, StoredEvent,
+};
+use crate::request::Request;
+
+/// The requests that `filter` lets through, as terms and their values; without its limit.
+pub(super) fn conditions(filter: &DeliveryFilter) -> (String, Vec<Value>) {
+    let mut terms = vec!["seq > ?"];
+    let mut values = vec![Value::Integer(match filter.after {
+        Some(Cursor::Request(seq)) => seq,
+        _ => i64::MIN,
+    })];
+    let states: Vec<&str> = filter.states.iter().map(|state| quoted(*state)).collect();
+    let states = format!("state IN ({})", states.join(", "));
+    if !filter.states.is_empty() {
+        terms.push(&states);
+        if filter.states.iter().all(|x| matches!(x, DeliveryState::Dead | DeliveryState::Expired)) {
+            // So that the index of these can be used.
+            terms.push("state IN ('dead', 'expired')");
+        }
+    }
+    common_conditions(filter, &mut terms, &mut values);
+    (terms.join(" AND "), values)
+}
+
+fn common_conditions(filter: &DeliveryFilter, terms: &mut Vec<&str>, values: &mut Vec<Value>) {
+    if let Some(endpoint) = &filter.endpoint {
+        terms.push("endpoint = ?");
+        values.push(Value::Text(endpoint.clone()));
+    }
+    if let Some(chain) = &filter.chain {
+        terms.push("event_id IN (SELECT event_id FROM events WHERE chain = ?)");
+        values.push(Value::Text(chain.clone()));
+    }
+    if let Some(since) = filter.since {
+        terms.push("created >= ?");
+        values.push(Value::Integer(since.as_millisecond()));
+    }
+    if let Some(until) = filter.until {
+        terms.push("created < ?");
+        values.push(Value::Integer(until.as_millisecond()));
+    }
+}
+
+fn quoted(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Waiting => "'waiting', 'behind'",
+        DeliveryState::Delivered => "'delivered'",
+        DeliveryState::Dead => "'dead'",
+        DeliveryState::Expired => "'expired'",
+    }
+}
+
+/// See [`Scan::list`](crate::outbox::Scan::list); `now` is on the timeline.
+pub(super) fn list(
+    connection: &Connection,
+    filter: &DeliveryFilter,
+    now: i64,
+) -> rusqlite::Result<Vec<DeliveryRow>> {
+    let dead = filter.states.is_empty() || filter.states.contains(&DeliveryState::Dead);
+    let mut rows = Vec::new();
+    if dead && !matches!(filter.after, Some(Cursor::Request(_))) {
+        rows = list_failures(connection, filter)?;
+    }
+    let left = filter.limit.saturating_sub(rows.len());
+    let (terms, mut values) = conditions(filter);
+    values.push(Value::Integer(i64::try_from(left).unwrap_or(i64::MAX)));
+    let sql = format!("SELECT {COLUMNS} FROM requests WHERE {terms} ORDER BY seq LIMIT ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    for row in statement.query_map(params_from_iter(values), |row| delivery(row, now))? {
+        rows.push(row?);
+    }
+    Ok(rows)
+}
+
+const COLUMNS: &str = "seq, id, event_id, endpoint, lane, state, attempts, created, finished, due,
+    reason, generation, class";
+
+fn delivery(row: &Row<'_>, now: i64) -> rusqlite::Result<DeliveryRow> {
+    let state: String = row.get(5)?;
+    let due = row.get::<_, i64>(9)?.saturating_sub(now);
+    let known = match state.as_str() {
+        "delivered" => DeliveryState::Delivered,
+        "dead" => DeliveryState::Dead,
+        "expired" => DeliveryState::Expired,
+        _ => DeliveryState::Waiting,
+    };
+    let waits = known == DeliveryState::Waiting;
+    Ok(DeliveryRow {
+        cursor: Cursor::Request(row.get(0)?),
+        id: row.get(1)?,
+        event_id: row.get(2)?,
+        endpoint: row.get(3)?,
+        lane: row.get(4)?,
+        state: known,
+        behind: state == "behind",
+        attempts: row.get(6)?,
+        created: time(row.get(7)?),
+        finished: row.get::<_, Option<i64>>(8)?.map(time),
+        due_in: waits.then(|| Duration::from_millis(u64::try_from(due).unwrap_or(0))),
+        reason: row.get(10)?,
+    })
+}
+
+fn list_failures(
+    connection: &Connection,
+    filter: &DeliveryFilter,
+) -> rusqlite::Result<Vec<DeliveryRow>> {
+    let mut terms = vec!["rowid > ?"];
+    let mut values = vec![Value::Integer(match filter.after {
+        Some(Cursor::Failed(rowid)) => rowid,
+        _ => i64::MIN,
+    })];
+    common_conditions(filter, &mut terms, &mut values);
+    values.push(Value::Integer(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
+    let terms = terms.join(" AND ");
+    let sql = format!("SELECT {FAILURE} WHERE {terms} ORDER BY rowid LIMIT ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map(params_from_iter(values), failure)?.collect()
+}
+
+const FAILURE: &str = "rowid, event_id, endpoint, plugin, kind, message, created
+    FROM failed_transforms";
+
+fn failure(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
+    let (event_id, endpoint): (String, String) = (row.get(1)?, row.get(2)?);
+    let (plugin, kind, message): (String, String, String) = (row.get(3)?, row.get(4)?, row.get(5)?);
+    let created = time(row.get(6)?);
+    Ok(DeliveryRow {
+        cursor: Cursor::Failed(row.get(0)?),
+        id: failure_id(&event_id, &endpoint),
+        event_id,
+        endpoint,
+        lane: None,
+        state: DeliveryState::Dead,
+        behind: false,
+        attempts: 0,
+        created,
+        finished: Some(created),
+        due_in: None,
+        reason: Some(format!("plugin {plugin}, {kind}: {message}")),
+    })
+}
+
+/// See [`Scan::show`](crate::outbox::Scan::show); `now` is on the timeline.
+pub(super) fn show(
+    connection: &Connection,
+    id: &str,
+    now: i64,
+) -> rusqlite::Result<Option<DeliveryDetail>> {
+    let sql = format!("SELECT {COLUMNS} FROM requests WHERE id = ?1");
+    let found = connection
+        .prepare_cached(&sql)?
+        .query_row(params![id], |row| {
+            Ok((delivery(row, now)?, row.get::<_, u32>(11)?, row.get::<_, i64>(12)?))
+        })
+        .optional()?;
+    if let Some((row, generation, class)) = found {
+        let Cursor::Request(seq) = row.cursor else { return Ok(None) };
+        return Ok(Some(DeliveryDetail {
+            generation,
+            class: class_of(class),
+            request: request(connection, seq)?,
+            event: event(connection, &row.event_id)?,
+            attempts: attempts(connection, seq)?,
+            row,
+        }));
+    }
+    let Some((event_id, endpoint)) = failure_of(id) else { return Ok(None) };
+    let sql = format!("SELECT {FAILURE} WHERE event_id = ?1 AND endpoint = ?2");
+    let row =
+        connection.prepare_cached(&sql)?.query_row(params![event_id, endpoint], failure).optional();
+    let Some(row) = row? else { return Ok(None) };
+    let event = event(connection, &event_id)?;
+    let (class, attempts) = (Class::Core, Vec::new());
+    Ok(Some(DeliveryDetail { row, generation: 0, class, request: None, event, attempts }))
+}
+
+fn request(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Request>> {
+    connection
+        .prepare_cached(
+            "SELECT method, url, headers, body, tag, plugin_state FROM requests WHERE seq = ?1",
+        )?
+        .query_row(params![seq], |row| {
+            let headers: String = row.get(2)?;
+            let Ok(headers) = serde_json::from_str(&headers) else { return Ok(None) };
+            Ok(Some(Request {
+                method: row.get(0)?,
+                url: row.get(1)?,
+                headers,
+                body: row.get(3)?,
+                tag: row.get(4)?,
+                state: row.get(5)?,
+                delay_ms: 0,
+            }))
+        })
+}
+
+fn event(connection: &Connection, event_id: &str) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT json FROM events WHERE event_id = ?1";
+    connection.prepare_cached(sql)?.query_row(params![event_id], |row| row.get(0)).optional()
+}
+
+fn attempts(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<Attempt>> {
+    connection
+        .prepare_cached(
+            "SELECT at, took_ms, status, error, reply, truncated FROM attempts
+             WHERE request = ?1 ORDER BY number",
+        )?
+        .query_map(params![seq], |row| {
+            let took = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+            Ok(Attempt {
+                at: time(row.get(0)?),
+                took: Duration::from_millis(took),
+                status: row.get(2)?,
+                error: row.get(3)?,
+                reply: row.get(4)?,
+                truncated: row.get(5)?,
+            })
+        })?
+        .collect()
+}
+
+fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or_default()
+}
+
+/// See [`Scan::events`](crate::outbox::Scan::events).
+pub(super) fn events(
+    connection: &Connection,
+    from: Timestamp,
+    until: Timestamp,
+    after: Option<&str>,
+    limit: usize,
+) -> anyhow::Result<Vec<StoredEvent>> {
+    let mut place = (from.as_millisecond(), i64::MIN);
+    if let Some(after) = after {
+        let found = connection
+            .prepare_cached("SELECT created, rowid FROM events WHERE event_id = ?1")?
+            .query_row(params![after], |row| Ok((row.get(0)?, row.get(1)?)));
+        place = found.with_context(|| format!("while looking for the event {after}"))?;
+    }
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found = Vec::new();
+    while found.is_empty() {
+        let mut statement = connection.prepare_cached(EVENTS)?;
+        let until = until.as_millisecond();
+        let mut rows = statement.query(params![place.0, place.1, until, limit])?;
+        let before = place;
+        while let Some(row) = rows.next()? {
+            place = (row.get(5)?, row.get(6)?);
+            found.extend(stored_event(row)?);
+        }
+        if place == before {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+pub(super) const EVENTS: &str = "
+SELECT event_id, pbx, chain, kind, json, created, rowid, sum FROM events
+WHERE (created, rowid) > (?1, ?2) AND created < ?3 ORDER BY created, rowid LIMIT ?4";
+
+/// Nothing if it is not what was written.
+fn stored_event(row: &Row<'_>) -> rusqlite::Result<Option<StoredEvent>> {
+    let event = StoredEvent {
+        event_id: row.get(0)?,
+        pbx: row.get(1)?,
+        chain: row.get(2)?,
+        kind: row.get(3)?,
+        json: row.get(4)?,
+    };
+    let sum: Option<i64> = row.get(7)?;
+    if sum.is_some_and(|sum| sum != event_sum(&event)) {
+        tracing::error!(event = event.event_id, "An event in the outbox is damaged; left out.");
+        return Ok(None);
+    }
+    Ok(Some(event))
+}
+
+/// See [`Scan::next_generation`](crate::outbox::Scan::next_generation).
+pub(super) fn next_generation(
+    connection: &Connection,
+    event_id: &str,
+    endpoint: &str,
+) -> rusqlite::Result<u32> {
+    connection
+        .prepare_cached(
+            "SELECT coalesce(max(generation), 0) + 1 FROM requests
+             WHERE event_id = ?1 AND endpoint = ?2",
+        )?
+        .query_row(params![event_id, endpoint], |row| row.get(0))
+}

@@ -1,0 +1,260 @@
+//! A damaged file: found, set aside, carried over, and nothing wrong is sent.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Seek, SeekFrom, Write};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// So many requests are in the file that is damaged.
+const REQUESTS: usize = 300;
+
+fn content(number: usize) -> Request {
+    Request {
+        method: "POST".to_owned(),
+        url: format!("http://crm.example/calls/{number}"),
+        headers: vec![("x-number".to_owned(), number.to_string())],
+        // Every tenth spills over onto further pages.
+        body: format!("{number};").repeat(if number % 10 == 0 { 3_000 } else { 60 }).into_bytes(),
+        ..Request::default()
+    }
+}
+
+fn full(number: usize) -> Commit {
+    let event = format!("e{number}");
+    let request = NewRequest { request: content(number), ..request(&event, CRM, &event) };
+    Commit {
+        pbx: "pbx".to_owned(),
+        calls: vec![(event.clone(), Some(event.clone().into_bytes()))],
+        events: vec![stored(&event)],
+        requests: vec![request],
+        ..Commit::default()
+    }
+}
+
+/// The files of an outbox whose process was killed, with a log or without.
+struct Sound {
+    folder: TempDir,
+}
+
+impl Sound {
+    fn make(carried_over: bool) -> Self {
+        let mut bench = Bench::new();
+        for number in 0..REQUESTS {
+            drop(bench.outbox().append(full(number)));
+        }
+        bench.append(commit_of(vec![]));
+        if carried_over {
+            bench.close();
+        }
+        let folder = TempDir::new().unwrap();
+        copy(bench.folder.path(), folder.path());
+        Self { folder }
+    }
+
+    /// A copy that may be damaged.
+    fn copy(&self) -> TempDir {
+        let folder = TempDir::new().unwrap();
+        copy(self.folder.path(), folder.path());
+        folder
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// What is done to a file, at a place between its beginning (0) and its end (1).
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    Flip { at: f64, bit: u8 },
+    Zero { at: f64 },
+    Noise { at: f64 },
+    Truncate { at: f64 },
+}
+
+fn harms() -> impl Strategy<Value = Harm> {
+    prop_oneof![
+        4 => (0.0..1.0, 0..8_u8).prop_map(|(at, bit)| Harm::Flip { at, bit }),
+        2 => (0.0..1.0).prop_map(|at| Harm::Zero { at }),
+        2 => (0.0..1.0).prop_map(|at| Harm::Noise { at }),
+        1 => (0.0..1.0).prop_map(|at| Harm::Truncate { at }),
+    ]
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a place in a small file"
+)]
+fn harm(path: &Path, harm: Harm) {
+    let mut file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let length = file.metadata().unwrap().len();
+    let place = |at: f64| (at * length as f64) as u64;
+    let mut write = |at: u64, bytes: &[u8]| {
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.write_all(bytes).unwrap();
+    };
+    match harm {
+        Harm::Zero { at } => write(place(at) / 4_096 * 4_096, &[0; 4_096]),
+        Harm::Noise { at } => write(place(at), &[0xa5; 64]),
+        Harm::Truncate { at } => file.set_len(place(at)).unwrap(),
+        Harm::Flip { at, bit } => {
+            let mut byte = [0];
+            file.seek(SeekFrom::Start(place(at))).unwrap();
+            file.read_exact(&mut byte).unwrap();
+            file.seek(SeekFrom::Start(place(at))).unwrap();
+            file.write_all(&[byte[0] ^ 1 << bit]).unwrap();
+        }
+    }
+}
+
+/// Opens what is there, sends all that can be sent and gives the numbers of what was.
+fn survivors(folder: TempDir) -> BTreeSet<usize> {
+    let mut bench = Bench::new();
+    bench.close();
+    bench.folder = folder;
+    bench.reopen();
+    let mut seen = BTreeSet::new();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < deadline, "it hangs");
+        let claims = bench.runtime.block_on(bench.outbox().claim(CRM, 64));
+        // While it is repaired, nothing can be claimed.
+        let Ok(claims) = claims else {
+            thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        if claims.requests.is_empty() && !bench.outbox().shared.damage_reported() {
+            break;
+        }
+        for claimed in claims.requests {
+            let number = claimed.event_id[1..].parse().unwrap();
+            assert_eq!(claimed.request, content(number), "what is sent is what was written");
+            seen.insert(number);
+            bench.outbox().settle(&claimed, Settlement::Delivered(attempt())).wait().unwrap();
+        }
+    }
+    bench.append(one("after", "after"));
+    assert_eq!(bench.claim(CRM, 9), [id("after")], "new ones are taken and sent");
+    seen
+}
+
+#[test]
+fn a_sound_file_needs_no_repair() {
+    for carried_over in [false, true] {
+        let seen = survivors(Sound::make(carried_over).copy());
+        assert_eq!(seen.len(), REQUESTS);
+    }
+}
+
+#[test]
+fn every_page_may_be_zeroed_and_most_rows_survive() {
+    let sound = Sound::make(true);
+    let pages = fs::metadata(sound.folder.path().join("outbox.db")).unwrap().len() / 4_096;
+    for page in (0..pages).step_by(1.max(pages as usize / 40)) {
+        let folder = sound.copy();
+        let path = folder.path().join("outbox.db");
+        let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.seek(SeekFrom::Start(page * 4_096)).unwrap();
+        file.write_all(&[0; 4_096]).unwrap();
+        let seen = survivors(folder).len();
+        assert!(seen >= REQUESTS - 12, "page {page}: {seen} of {REQUESTS}");
+    }
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_replaced() {
+    let folder = Sound::make(true).copy();
+    harm(&folder.path().join("outbox.db"), Harm::Zero { at: 0.5 });
+    harm(&folder.path().join("outbox.db"), Harm::Zero { at: 0.0 });
+    let mut bench = Bench::new();
+    bench.close();
+    bench.folder = folder;
+    bench.reopen();
+    assert_eq!(bench.metrics.outbox_repairs.get(), 1);
+    let names: Vec<String> = fs::read_dir(bench.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.iter().any(|name| name.starts_with("outbox.db.damaged-")), "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("repair")), "{names:?}");
+    assert!(bench.outbox().load_calls("pbx").unwrap().len() > REQUESTS * 9 / 10);
+}
+
+#[test]
+fn a_gap_in_the_log_loses_at_most_what_is_in_it() {
+    let folder = Sound::make(false).copy();
+    let log = folder.path().join("outbox.db-wal");
+    harm(&log, Harm::Flip { at: 0.3, bit: 3 });
+    let seen = survivors(folder).len();
+    assert!(seen >= REQUESTS - 12, "{seen} of {REQUESTS}");
+}
+
+#[test]
+fn a_repair_that_was_interrupted_is_completed() {
+    let folder = Sound::make(true).copy();
+    let path = folder.path().join("outbox.db");
+    fs::rename(&path, folder.path().join("outbox.db.repaired")).unwrap();
+    fs::write(&path, [b'x'; 8_192]).unwrap();
+    fs::write(folder.path().join("outbox.db.repairing"), b"half").unwrap();
+    assert_eq!(survivors(folder).len(), REQUESTS);
+}
+
+#[test]
+fn a_request_that_is_not_what_was_written_is_dead_and_holds_up_nobody() {
+    let bench = Bench::new();
+    bench.append(one("e1", "a"));
+    bench.append(one("e2", "a"));
+    let stranger = file::connect_editor(&bench.path()).unwrap();
+    stranger.execute("UPDATE requests SET url = 'http://evil.example/' WHERE seq = 1", []).unwrap();
+    let mut claimed = Vec::new();
+    wait_until(|| {
+        // The first look finds it out.
+        bench.claim(CRM, 9).contains(&id("e2"))
+    });
+    claimed.extend(bench.outbox().show(&id("e1")).unwrap());
+    assert_eq!(claimed[0].row.state, DeliveryState::Dead);
+    let reason = claimed[0].row.reason.clone().unwrap();
+    assert!(reason.contains("damaged in the outbox: it is not what was written"), "{reason}");
+}
+
+#[test]
+fn damage_found_while_it_runs_is_repaired_on_the_spot() {
+    let bench = Bench::new();
+    for number in 0..REQUESTS {
+        drop(bench.outbox().append(full(number)));
+    }
+    bench.append(commit_of(vec![]));
+    bench.outbox().shared.report_damage();
+    wait_until(|| bench.metrics.outbox_repairs.get() == 1);
+    bench.append(one("after", "after"));
+    wait_until(|| !bench.outbox().shared.damage_reported());
+    assert_eq!(bench.claim(CRM, usize::MAX).len(), REQUESTS + 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 0, ..ProptestConfig::with_cases(150) })]
+
+    #[test]
+    fn no_damage_stops_it_or_makes_it_send_what_was_not_written(
+        harms in proptest::collection::vec((harms(), any::<bool>()), 1..4),
+    ) {
+        static SOUND: std::sync::LazyLock<[Sound; 2]> =
+            std::sync::LazyLock::new(|| [Sound::make(false), Sound::make(true)]);
+        let folder = SOUND[usize::from(harms[0].1)].copy();
+        for (what, in_log) in harms {
+            let log = folder.path().join("outbox.db-wal");
+            let path = if in_log && log.exists() { log } else { folder.path().join("outbox.db") };
+            if fs::metadata(&path).unwrap().len() > 0 {
+                harm(&path, what);
+            }
+        }
+        survivors(folder);
+    }
+}

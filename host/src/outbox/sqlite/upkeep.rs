@@ -1,0 +1,137 @@
+//! What the writer does every half second, work or no work.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::oneshot;
+
+use super::queue::{Operation, Work};
+use super::writer::Writer;
+use super::{file, hold, prune, schema};
+
+/// How often.
+pub(super) const EVERY: Duration = Duration::from_millis(500);
+
+/// So many requests are passed by at once in search of the oldest that waits.
+const STRIDE: i64 = 10_000;
+
+/// What is remembered from one time to the next.
+#[derive(Debug)]
+pub(super) struct State {
+    /// When it was last done.
+    last: Instant,
+    /// No request that waits lies before this place.
+    oldest: i64,
+    /// Tells whether another process has written to the file.
+    version: Option<i64>,
+}
+
+impl State {
+    /// Knowing that no request that waits lies before `oldest`.
+    pub(super) fn new(oldest: i64) -> Self {
+        Self { last: Instant::now(), oldest, version: None }
+    }
+
+    /// The request at this place waits again.
+    pub(super) fn revived(&mut self, seq: Option<i64>) {
+        self.oldest = seq.map_or(self.oldest, |seq| self.oldest.min(seq));
+    }
+
+    /// Whatever was remembered of the file may be wrong now.
+    pub(super) fn forget(&mut self, oldest: i64) {
+        self.oldest = oldest;
+        self.version = None;
+    }
+}
+
+impl Writer {
+    /// Does what is to be done, if it is time; what that writes goes into `batch`.
+    pub(super) fn keep_up(&mut self, batch: &mut Vec<Operation>) {
+        if self.upkeep.last.elapsed() < EVERY {
+            return;
+        }
+        self.upkeep.last = Instant::now();
+        self.look_around();
+        if self.shared.damage_reported() {
+            self.recover(&super::recovery::damaged());
+        }
+        match self.look_into() {
+            Ok(Some(sweep)) => batch.push(sweep),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "The outbox could not be looked through.");
+                self.recover(&error);
+            }
+        }
+    }
+
+    /// Looks at the disk.
+    pub(super) fn look_around(&mut self) {
+        let (free, pressure) = self.space.look(self.shared.is_writable());
+        self.set_pressure(pressure);
+        let metrics = &self.shared.metrics;
+        let count = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        metrics.outbox_disk_free.set(free.map_or(0, count));
+        let log = fs::metadata(file::beside(&self.path, "-wal")).map_or(0, |log| log.len());
+        metrics.outbox_wal.set(count(log));
+    }
+
+    /// Looks at what waits. What is past its time is to be settled as expired.
+    fn look_into(&mut self) -> rusqlite::Result<Option<Operation>> {
+        let Some(connection) = &self.connection else { return Ok(None) };
+        let at = self.shared.timeline.stamp();
+        self.note_strangers(connection)?;
+        let (oldest, created) = oldest(connection, self.upkeep.oldest)?;
+        let version = data_version(connection)?;
+        self.upkeep.version = Some(version);
+        self.upkeep.oldest = oldest;
+        let age = created.map_or(0, |created| at.wall.saturating_sub(created).max(0) / 1_000);
+        let age = if self.shared.metrics.outbox_pending.get() > 0 { age } else { 0 };
+        self.shared.metrics.outbox_oldest_pending.set(age);
+        let seqs = hold(&self.shared.reader).take_expired(at.due)?;
+        let (done, _nobody_waits) = oneshot::channel();
+        Ok((!seqs.is_empty()).then(|| Operation { work: Work::Expire(seqs), at, done }))
+    }
+
+    /// If another process wrote to the file, counts and tells everybody again.
+    fn note_strangers(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let Some(before) = self.upkeep.version else { return Ok(()) };
+        if data_version(connection)? == before {
+            return Ok(());
+        }
+        let backlog = schema::backlog(connection)?;
+        self.shared.metrics.outbox_pending.set(backlog.pending);
+        hold(&self.shared.changed).values().for_each(|notify| notify.notify_one());
+        Ok(())
+    }
+}
+
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+/// The first place from `from` on at which a request waits, and when that was made; or, if there
+/// is none nearby, where to go on and when what is there was made.
+fn oldest(connection: &Connection, from: i64) -> rusqlite::Result<(i64, Option<i64>)> {
+    let found = connection
+        .prepare_cached(
+            "SELECT seq, created FROM requests NOT INDEXED
+             WHERE seq BETWEEN ?1 AND ?2 AND state IN ('waiting', 'behind') ORDER BY seq LIMIT 1",
+        )?
+        .query_row(params![from, from.saturating_add(STRIDE)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((seq, created)) = found {
+        return Ok((seq, Some(created)));
+    }
+    let next: Option<(i64, i64)> = connection
+        .prepare_cached("SELECT seq, created FROM requests WHERE seq > ?1 ORDER BY seq LIMIT 1")?
+        .query_row(params![from.saturating_add(STRIDE)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(next.map_or((from, None), |(seq, created)| (seq, Some(created))))
+}
+
+/// Gives free space back to the disk.
+pub(super) fn give_back(connection: &Connection) -> rusqlite::Result<()> {
+    prune::give_back(connection)
+}
