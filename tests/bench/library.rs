@@ -40,6 +40,7 @@ pub(crate) async fn run() -> f64 {
         name: ENDPOINT.to_owned(),
         url: sink.url().parse().expect("it is a URL"),
         delivery: DeliveryConfig::default(),
+        forbidden: Vec::new(),
     };
     let delivery = Delivery::new(vec![settings], &outbox, &clock, &metrics).expect("it is built");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -116,7 +117,12 @@ fn event(number: i64) -> CallEvent {
         direction: Direction::Incoming,
         caller_id: "420774852629".to_owned(),
         caller_name: None,
-        user: Party { number: "106".to_owned(), kind: PartyKind::Extension, name: None, email: None },
+        user: Party {
+            number: "106".to_owned(),
+            kind: PartyKind::Extension,
+            name: None,
+            email: None,
+        },
         did: None,
         queue: None,
         arrived_at: at,

@@ -23,6 +23,7 @@ const PERSISTENT: &str = "schedule = 100ms, 200ms, 400ms, 1s, 1s, 1s, 1s, 1s, 1s
                           1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s";
 
 /// What an outage may cost the receiver.
+#[expect(dead_code, reason = "until there is a breaker")]
 const PROBES: usize = 30;
 
 /// An exchange with a crowd.

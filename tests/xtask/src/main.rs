@@ -42,9 +42,9 @@ enum Chore {
     Fuzz(fuzz::Arguments),
     /// Measure the whole service: a table of figures.
     ///
-    /// The parts one by one: `cargo bench --package callhook`.
+    /// With `--bench NAME` one of its parts instead.
     Bench {
-        /// Only these of library, service and backlog.
+        /// Only these of library, service and backlog; or what is passed on to `cargo bench`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
@@ -84,6 +84,9 @@ fn test(rest: Vec<OsString>) -> anyhow::Result<()> {
 
 /// Builds the program as it is released, beside what measures it, and measures.
 fn bench(rest: Vec<OsString>) -> anyhow::Result<()> {
+    if rest.first().is_some_and(|first| first.to_string_lossy().starts_with('-')) {
+        return cargo(&["bench", "--package", "callhook", "--benches"]).passing(rest).run();
+    }
     let packages = ["--package", "callhook", "--package", "promises", "--no-default-features"];
     cargo(&["build", "--release", "--bins"]).passing(packages.map(OsString::from).into()).run()?;
     let target =
