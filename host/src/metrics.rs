@@ -38,6 +38,26 @@ impl Default for Seconds {
     }
 }
 
+/// An endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OneEndpoint {
+    /// The endpoint's name.
+    pub endpoint: String,
+}
+
+/// An endpoint and how an attempt went.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AttemptLabel {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// `success`, or the class of failure.
+    pub class: String,
+}
+
+/// Durations by endpoint.
+#[derive(Clone, Debug)]
+pub struct Durations(Family<OneEndpoint, Histogram, fn() -> Histogram>);
+
 /// All counters of the service. Cheap to clone: every part is shared.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -53,6 +73,17 @@ pub struct Metrics {
     pub plugin_failures: Family<Label, Counter>,
     /// Requests by endpoint and outcome.
     pub deliveries: Family<EndpointLabel, Counter>,
+    /// Attempts by endpoint and class.
+    pub attempts: Family<AttemptLabel, Counter>,
+    /// 0 while everything is sent to the endpoint, 1 while a probe is under way, 2 while it is
+    /// given up for now, 3 while it is disabled.
+    pub breaker_state: Family<OneEndpoint, Gauge>,
+    /// So many attempts at once may be made.
+    pub concurrency_limit: Family<OneEndpoint, Gauge>,
+    /// Attempts under way.
+    pub in_flight: Family<OneEndpoint, Gauge>,
+    /// How long attempts took.
+    pub request_duration: Durations,
     /// Requests that wait to be sent.
     pub outbox_pending: Gauge,
     /// Requests that a restart or a resync made again, and that were there already.
@@ -73,6 +104,26 @@ pub struct Metrics {
     pub outbox_commit: Seconds,
     /// How often a damaged outbox was repaired.
     pub outbox_repairs: Counter,
+}
+
+impl Durations {
+    /// Those of one endpoint.
+    pub fn of(&self, endpoint: &OneEndpoint) -> Histogram {
+        self.0.get_or_create(endpoint).clone()
+    }
+}
+
+impl Default for Durations {
+    fn default() -> Self {
+        // The buckets of OpenTelemetry's conventions for HTTP, in seconds, and the longest
+        // time-out that makes sense.
+        Self(Family::new_with_constructor(|| {
+            Histogram::new([
+                0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+                30.0,
+            ])
+        }))
+    }
 }
 
 impl Metrics {
@@ -107,6 +158,24 @@ impl Metrics {
         r.register("events", "Events by kind", self.events.clone());
         r.register("plugin_failures", "Failed plugin calls", self.plugin_failures.clone());
         r.register("deliveries", "Attempts by endpoint and outcome", self.deliveries.clone());
+        r.register("attempts", "Attempts by endpoint and class", self.attempts.clone());
+        r.register(
+            "breaker_state",
+            "0 closed, 1 half open, 2 open, 3 disabled",
+            self.breaker_state.clone(),
+        );
+        r.register(
+            "concurrency_limit",
+            "Attempts that may be made at once",
+            self.concurrency_limit.clone(),
+        );
+        r.register("in_flight", "Attempts under way", self.in_flight.clone());
+        r.register_with_unit(
+            "http_client_request_duration",
+            "How long attempts took",
+            Unit::Seconds,
+            self.request_duration.0.clone(),
+        );
         r.register("outbox_pending", "Requests that wait", self.outbox_pending.clone());
         r.register("outbox_collapsed", "Requests made again", self.outbox_collapsed.clone());
         r.register("outbox_writable", "Whether commits succeed", self.outbox_writable.clone());

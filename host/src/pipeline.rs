@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, StoredEvent};
 use crate::plugins::Directory;
 use crate::redact;
-use crate::routes::{self, Plan, Route};
+use crate::routes::{self, Plan, Planned, Route};
 use crate::source::notice::{Notice, Seen};
 
 /// Without anything due, the thread looks again this often.
@@ -156,17 +156,7 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
         Ok(stored) => commit.events.push(stored),
         Err(error) => tracing::error!(event = event.event_id, "Cannot keep the event: {error:#}."),
     }
-    commit.requests.extend(plan.requests.into_iter().map(|planned| NewRequest {
-        event_id: event.event_id.clone(),
-        endpoint: planned.endpoint,
-        index: planned.index,
-        lane: format!("{}/{}", event.pbx, event.id.chain),
-        sequence: event.sequence,
-        generation: 0,
-        expires_in: None,
-        class: class(&event.kind),
-        request: planned.request,
-    }));
+    commit.requests.extend(plan.requests.into_iter().map(|planned| new_request(event, planned)));
     for failed in plan.failures {
         let failure = failed.failure;
         metrics.plugin_failure(failure.kind.name());
@@ -185,6 +175,30 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
             message: failure.to_string(),
         });
     }
+}
+
+fn new_request(event: &CallEvent, planned: Planned) -> NewRequest {
+    let mut new = NewRequest {
+        event_id: event.event_id.clone(),
+        endpoint: planned.endpoint,
+        index: planned.index,
+        lane: format!("{}/{}", event.pbx, event.id.chain),
+        sequence: event.sequence,
+        generation: 0,
+        expires_in: is_popup(&event.kind).then_some(planned.popup_expiry),
+        class: class(&event.kind),
+        request: planned.request,
+    };
+    if !planned.ordered {
+        // Alone in its lane it waits for nothing.
+        new.lane = new.id();
+    }
+    new
+}
+
+/// Whether it matters only while it is new.
+fn is_popup(kind: &EventKind) -> bool {
+    !matches!(kind, EventKind::Started(_) | EventKind::Ended(_) | EventKind::Recording(_))
 }
 
 /// What gives way to what when the disk is full.

@@ -22,10 +22,6 @@ const LONG: Duration = Duration::from_secs(60);
 const PERSISTENT: &str = "schedule = 100ms, 200ms, 400ms, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, \
                           1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s";
 
-/// What an outage may cost the receiver.
-#[expect(dead_code, reason = "until there is a breaker")]
-const PROBES: usize = 30;
-
 /// An exchange with a crowd.
 async fn exchange() -> Arc<Pbx> {
     Arc::new(Crowd::office().start().await.expect("the exchange starts"))

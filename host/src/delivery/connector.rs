@@ -30,10 +30,11 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 use url::{Host, Url};
 
+use super::age::Birth;
 use super::failure::SendFailure;
 use super::guard::{Guard, Target};
 use super::proxy::Proxy;
-use super::resolver::{Resolver, addresses};
+use super::resolver::{DEADLINE, Resolver, addresses};
 use super::settings::EndpointSettings;
 use crate::tls::{self, Identity};
 
@@ -165,7 +166,7 @@ impl Dialler {
     /// Connects to one of the addresses of `target` that `guard` lets through.
     pub(super) async fn dial(&self, guard: &Guard, target: &Target) -> Result<Wire, SendFailure> {
         let found = match (literal(&target.origin.host), &target.origin.host) {
-            (None, Host::Domain(name)) => addresses(&*self.resolver, name).await?,
+            (None, Host::Domain(name)) => addresses(&*self.resolver, name, DEADLINE).await?,
             (literal, _) => literal.into_iter().collect(),
         };
         let mut refusal = None;
@@ -244,7 +245,7 @@ impl Service<Uri> for Connector {
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
-        self.tcp.connected().proxy(self.proxied)
+        self.tcp.connected().proxy(self.proxied).extra(Birth::now())
     }
 }
 

@@ -5,27 +5,27 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use hyper::header::{HeaderMap, HeaderName, LOCATION};
 use hyper::http::uri::InvalidUri;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
+use jiff::Timestamp;
 
+use super::age::retire_worn;
 use super::connector::Connector;
 use super::credentials::Credentials;
 use super::failure::{SendFailure, chain};
 use super::headers;
 use super::resolver::Resolver;
 use super::settings::EndpointSettings;
+use super::signature::Signer;
+use super::stamp::stamp;
 use crate::outbox::Claimed;
 use crate::redact;
 
 /// So much of a reply is read and kept; a connection with more on it is dropped.
 const REPLY_LIMIT: usize = 16 * 1024;
-
-const AGENT: &str = concat!("callhook/", env!("CARGO_PKG_VERSION"));
-const ID: HeaderName = HeaderName::from_static("webhook-id");
-const ATTEMPT: HeaderName = HeaderName::from_static("x-callhook-attempt");
-const SEQUENCE: HeaderName = HeaderName::from_static("x-callhook-sequence");
 
 /// The connections to one endpoint.
 #[derive(Clone)]
@@ -36,6 +36,9 @@ pub(super) struct Client {
     credentials: Arc<Credentials>,
     /// For the whole exchange.
     timeout: Duration,
+    /// For one connection.
+    age: Duration,
+    signer: Signer,
 }
 
 /// What came back.
@@ -50,7 +53,7 @@ pub(super) struct Reply {
 }
 
 impl Client {
-    /// Nothing is connected yet. Fails if the TLS settings cannot be used.
+    /// Nothing is connected yet. Fails if the TLS settings or the signing keys cannot be used.
     pub(super) fn new(
         settings: &EndpointSettings,
         most: usize,
@@ -59,16 +62,23 @@ impl Client {
     ) -> anyhow::Result<Self> {
         let connector = Connector::to(&settings.url, &settings.allow_hosts, settings, resolver)?;
         let connections = connector.client(most);
-        Ok(Self { connections, connector, credentials, timeout: settings.timeout })
+        let signer = Signer::new(&settings.signing_keys)?;
+        let (timeout, age) = (settings.timeout, settings.connection_age);
+        Ok(Self { connections, connector, credentials, timeout, age, signer })
     }
 
-    /// Sends the request once and reads the reply. Redirects are not followed, and nothing is
-    /// unpacked.
-    pub(super) async fn send(&self, claimed: &Claimed) -> Result<Reply, SendFailure> {
+    /// Sends the request once, as it is `now`, and reads the reply. Redirects are not followed, and
+    /// nothing is unpacked.
+    pub(super) async fn send_at(
+        &self,
+        claimed: &Claimed,
+        now: Timestamp,
+    ) -> Result<Reply, SendFailure> {
         let url = url(claimed)?;
         let target = self.connector.admit(&url)?;
         let credential = self.credentials.header().filter(|_| target.own);
         let mut message = message(claimed, url, credential)?;
+        stamp(message.headers_mut(), claimed, &self.signer, now)?;
         self.connector.greet_proxy(&target, message.headers_mut());
         if !target.own {
             return self.exchange(message).await;
@@ -88,9 +98,11 @@ impl Client {
         Ok(reply)
     }
 
-    async fn exchange(&self, message: Request<Full<Bytes>>) -> Result<Reply, SendFailure> {
+    async fn exchange(&self, mut message: Request<Full<Bytes>>) -> Result<Reply, SendFailure> {
+        let connection = capture_connection(&mut message);
         let exchange = async {
             let response = self.connections.request(message).await;
+            retire_worn(&connection, self.age);
             read(response.map_err(|error| SendFailure::of(&error))?).await
         };
         match tokio::time::timeout(self.timeout, exchange).await {
@@ -101,9 +113,9 @@ impl Client {
 }
 
 impl Reply {
-    /// Why this is no success, if it is none.
-    pub(super) fn failure(&self) -> Option<SendFailure> {
-        if self.status.is_success() {
+    /// Why this is no success, if it is none; `success` are statuses that count as one beside 2xx.
+    pub(super) fn failure(&self, success: &[u16]) -> Option<SendFailure> {
+        if self.status.is_success() || success.contains(&self.status.as_u16()) {
             return None;
         }
         if !self.status.is_redirection() {
@@ -131,7 +143,7 @@ fn url(claimed: &Claimed) -> Result<Uri, SendFailure> {
     Ok(url)
 }
 
-/// The request as it goes out, with the host's own headers. `credential` is the header that is
+/// The request as it goes out, without the host's own headers. `credential` is the header that is
 /// not the plugin's.
 fn message(
     claimed: &Claimed,
@@ -142,13 +154,7 @@ fn message(
     let request = &claimed.request;
     let method: Method =
         request.method.parse().map_err(|_| unsendable("no method", request.method.clone()))?;
-    let mut headers = headers::checked(&request.headers, credential)?;
-    let id = HeaderValue::from_str(&claimed.id)
-        .map_err(|_| unsendable("no header value", "its id".to_owned()))?;
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    headers.insert(ID, id);
-    headers.insert(ATTEMPT, HeaderValue::from(claimed.attempts.saturating_add(1)));
-    headers.insert(SEQUENCE, HeaderValue::from(claimed.sequence));
+    let headers = headers::checked(&request.headers, credential)?;
     let mut message = Request::new(Full::new(Bytes::from(request.body.clone())));
     *message.method_mut() = method;
     *message.uri_mut() = url;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper_util::client::legacy;
 
+use super::breaker::Sign;
 use crate::tls;
 
 /// Why an attempt to send a request failed.
@@ -49,8 +50,14 @@ pub enum SendFailure {
 pub(super) enum Patience {
     /// As long as the endpoint's schedule lasts.
     Schedule,
-    /// Up to so many attempts.
-    Attempts(u32),
+    /// For the few attempts at what was refused.
+    Refusals,
+    /// Not at all.
+    None,
+    /// Until the endpoint lets us in; that is not the request's fault.
+    Shut,
+    /// Until the operator says that the endpoint is back.
+    Gone,
 }
 
 impl SendFailure {
@@ -80,15 +87,60 @@ impl SendFailure {
     /// How long it is worth trying again.
     pub(super) fn patience(&self) -> Patience {
         match self {
-            Self::Unsendable(_)
-            | Self::Refused(_)
-            | Self::Redirect { .. }
-            | Self::Status(StatusCode::GONE) => Patience::Attempts(1),
+            Self::Unsendable(_) | Self::Refused(_) | Self::Redirect { .. } => Patience::None,
+            Self::Denied(_) | Self::Status(StatusCode::UNAUTHORIZED) => Patience::Shut,
+            Self::Status(StatusCode::GONE) => Patience::Gone,
             Self::Status(
                 StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS,
             ) => Patience::Schedule,
-            Self::Status(status) if !status.is_server_error() => Patience::Attempts(3),
+            Self::Status(status) if !status.is_server_error() => Patience::Refusals,
             _ => Patience::Schedule,
+        }
+    }
+
+    /// What it says about the endpoint; `None` if that is nothing.
+    pub(super) fn sign(&self) -> Option<Sign> {
+        match self {
+            Self::Unsendable(_) | Self::Refused(_) => None,
+            Self::Denied(_) | Self::Status(StatusCode::UNAUTHORIZED) => Some(Sign::Shut),
+            Self::Resolve(_) | Self::Connect(_) | Self::Tls(_) => Some(Sign::Unconnected),
+            Self::Timeout(_) | Self::Broken(_) | Self::Credentials(_) => Some(Sign::Bad),
+            Self::Redirect { .. } => Some(Sign::Good),
+            Self::Status(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
+                Some(Sign::Bad)
+            }
+            Self::Status(status) if status.is_server_error() => Some(Sign::Bad),
+            Self::Status(_) => Some(Sign::Good),
+        }
+    }
+
+    /// Whether it was too much for the endpoint.
+    pub(super) fn is_push_back(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Timeout(_) => true,
+            Self::Status(status) => matches!(status.as_u16(), 408 | 429 | 502..=504),
+            _ => false,
+        }
+    }
+
+    /// A name for metrics, and for what is said once in the log.
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Unsendable(_) => "unsendable",
+            Self::Refused(_) => "forbidden",
+            Self::Denied(_) => "denied",
+            Self::Credentials(_) => "credentials",
+            Self::Resolve(_) => "resolve",
+            Self::Connect(_) => "connect",
+            Self::Tls(_) => "tls",
+            Self::Timeout(_) => "timeout",
+            Self::Broken(_) => "broken",
+            Self::Redirect { .. } => "redirect",
+            Self::Status(StatusCode::UNAUTHORIZED) => "unauthorized",
+            Self::Status(StatusCode::GONE) => "gone",
+            Self::Status(StatusCode::TOO_MANY_REQUESTS) => "throttled",
+            Self::Status(status) if status.is_server_error() => "server-error",
+            Self::Status(_) => "refused",
         }
     }
 }

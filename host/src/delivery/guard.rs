@@ -140,9 +140,9 @@ impl Guard {
             || class == Class::Global
             || self.networks.iter().any(|network| network.contains(&ip));
         if !allowed {
-            let what = class.described();
+            let (what, network) = (class.described(), IpNet::from(ip));
             return Err(refused(format!(
-                "{host} is at {ip}, {what}; allow_networks = {ip} would allow it"
+                "{host} is at {ip}, {what}; allow_networks = {network} would allow it"
             )));
         }
         Ok(())
@@ -151,8 +151,13 @@ impl Guard {
 
 impl Pattern {
     fn parse(text: &str) -> Option<Self> {
-        match text.strip_prefix("*.") {
-            None => normal(text).map(Self::Host),
+        let below = text.strip_prefix("*.");
+        let named = below.unwrap_or(text);
+        if named.contains('*') {
+            return None;
+        }
+        match below {
+            None => normal(named).map(Self::Host),
             Some(name) => match normal(name)? {
                 Host::Domain(name) => Some(Self::Below(format!(".{name}"))),
                 Host::Ipv4(_) | Host::Ipv6(_) => None,

@@ -53,7 +53,7 @@ pub(super) fn checked(
         };
         let begins = |beginning| key.as_str().starts_with(beginning);
         if RESERVED.contains(&key) || RESERVED_BEGINNINGS.into_iter().any(begins) {
-            return unsendable(format!("a header that is the service's own: {key}"));
+            return unsendable(format!("a header that is the service's own: {name}"));
         }
         if credential.is_some_and(|credential| key == credential || key == AUTHORIZATION) {
             return unsendable(format!("the header {key}, but the endpoint has credentials set"));

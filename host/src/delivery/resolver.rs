@@ -52,17 +52,18 @@ impl Resolver for System {
     }
 }
 
-/// The addresses of `name`; at least one, within [`DEADLINE`].
+/// The addresses of `name`; at least one, within `deadline`.
 pub(super) async fn addresses(
     resolver: &dyn Resolver,
     name: &str,
+    deadline: Duration,
 ) -> Result<Vec<IpAddr>, SendFailure> {
-    match tokio::time::timeout(DEADLINE, resolver.resolve(name)).await {
+    match tokio::time::timeout(deadline, resolver.resolve(name)).await {
         Ok(Ok(found)) if found.is_empty() => {
             Err(SendFailure::Resolve(format!("{name} has no address")))
         }
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(SendFailure::Resolve(format!("{name}: {error}"))),
-        Err(_) => Err(SendFailure::Resolve(format!("{name}: no answer within {DEADLINE:?}"))),
+        Err(_) => Err(SendFailure::Resolve(format!("{name}: no answer within {deadline:?}"))),
     }
 }

@@ -3,8 +3,10 @@
 mod faulty_tls;
 mod headers;
 mod oauth;
+mod outages;
 mod proxying;
 mod receiver;
+mod replies;
 mod spellings;
 
 use std::io::Write;
@@ -20,10 +22,11 @@ use url::Url;
 
 use self::receiver::{Answer, Receiver, Seen};
 use super::credentials::Credentials;
-use super::exchange::Client;
+use super::exchange::{Client, Reply};
 use super::resolver::Resolver;
 use super::*;
-use crate::config::DeliveryConfig;
+use crate::config::{BreakerConfig, DeliveryConfig, Order, Secret};
+use crate::metrics::AttemptLabel;
 use crate::outbox::{Claimed, Class, Commit, NewRequest, SqliteOutbox, request_id};
 use crate::request::Request;
 
@@ -34,13 +37,20 @@ struct Rig {
     folder: TempDir,
     outbox: Option<Arc<dyn Outbox>>,
     metrics: Metrics,
+    endpoints: Option<Endpoints>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Rig {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let mut rig = Self { folder, outbox: None, metrics: Metrics::default(), running: None };
+        let mut rig = Self {
+            folder,
+            outbox: None,
+            metrics: Metrics::default(),
+            endpoints: None,
+            running: None,
+        };
         rig.open();
         rig
     }
@@ -54,6 +64,7 @@ impl Rig {
     fn start(&mut self, endpoints: Vec<EndpointSettings>) {
         let outbox = self.outbox.as_ref().unwrap();
         let delivery = Delivery::new(endpoints, outbox, &Clock::system(), &self.metrics).unwrap();
+        self.endpoints = Some(delivery.endpoints());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(delivery.run(async move {
             stopped.await.ok();
@@ -70,6 +81,24 @@ impl Rig {
     async fn append(&self, requests: Vec<NewRequest>) {
         let commit = Commit { pbx: "pbx".to_owned(), requests, ..Commit::default() };
         self.outbox.as_ref().unwrap().append(commit).await.unwrap();
+    }
+
+    /// As a new process finds it.
+    fn reopen(&mut self) {
+        self.endpoints = None;
+        self.outbox = None;
+        self.open();
+    }
+
+    /// How the first endpoint stands.
+    fn state(&self) -> EndpointState {
+        self.endpoints.as_ref().unwrap().status()[0].state
+    }
+
+    /// Attempts that ended so, to the endpoint `crm`.
+    fn attempts(&self, class: &str) -> u64 {
+        let label = AttemptLabel { endpoint: "crm".to_owned(), class: class.to_owned() };
+        self.metrics.attempts.get_or_create(&label).get()
     }
 
     fn query<T: FromSql>(&self, sql: &str) -> T {
@@ -101,10 +130,15 @@ fn endpoint(name: &str) -> EndpointSettings {
     EndpointSettings {
         name: name.to_owned(),
         url: Url::parse("http://127.0.0.1/").unwrap(),
-        // The receivers are on ports of their own.
+        // The receivers are on ports of their own, and the others are nowhere.
         delivery: DeliveryConfig {
             schedule: vec![SOON; 4],
-            allow_hosts: vec!["127.0.0.1".to_owned()],
+            breaker: BreakerConfig {
+                first_probe: SOON,
+                last_probe: 4 * SOON,
+                ..BreakerConfig::default()
+            },
+            allow_hosts: ["127.0.0.1", "crm.example", "name.invalid"].map(str::to_owned).to_vec(),
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
             ..DeliveryConfig::default()
         },
@@ -140,10 +174,7 @@ async fn a_success_completes_and_carries_the_hosts_headers() {
     rig.start(vec![endpoint("crm")]);
     let mut new = to(&receiver.url("/in?caller=%2B420"), "e.1", "a");
     new.request.body = b"hello".to_vec();
-    new.request.headers = vec![
-        ("content-type".to_owned(), "text/plain".to_owned()),
-        ("webhook-id".to_owned(), "forged".to_owned()),
-    ];
+    new.request.headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
     rig.append(vec![new]).await;
     rig.wait_for(1, "delivered").await;
     let seen = receiver.seen();
@@ -172,7 +203,7 @@ async fn what_a_receiver_missed_while_it_was_down_arrives_in_order() {
     until(|| rig.query::<i64>("SELECT max(attempts) FROM requests") > 2).await;
     assert_eq!(rig.query::<i64>("SELECT sum(attempts > 0) FROM requests"), 1, "heads only");
     let said: String = rig.query("SELECT error FROM attempts LIMIT 1");
-    assert!(said.starts_with("no connection: tcp connect error: Connection refused"), "{said}");
+    assert!(said.starts_with(&format!("no connection: {address}: Connection refused")), "{said}");
     let receiver = Receiver::start_at(address, |_| Answer::Status(200)).await;
     rig.wait_for(5, "delivered").await;
     let order: Vec<String> = receiver.seen().iter().map(Seen::event).collect();
@@ -273,7 +304,8 @@ async fn a_reply_can_ask_for_a_later_attempt() {
     rig.start(vec![endpoint("crm")]);
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
     until(|| rig.query::<i64>("SELECT attempts FROM requests") == 1).await;
-    assert_eq!(rig.query::<i64>("SELECT due - due_set FROM requests"), 3_600_000);
+    let wait: i64 = rig.query("SELECT due - due_set FROM requests");
+    assert!((3_600_000..=4_320_000).contains(&wait), "{wait}");
     assert_eq!(receiver.seen().len(), 1);
 }
 
@@ -293,9 +325,7 @@ async fn a_receiver_of_an_unknown_ca_gets_nothing_until_the_ca_is_trusted() {
     rig.stop().await;
 
     let trusting = like(|d| d.ca_file = Some(ca_file.path().to_owned()));
-    let outbox = rig.outbox.take().unwrap();
-    drop(outbox);
-    rig.open();
+    rig.reopen();
     rig.start(vec![trusting]);
     rig.wait_for(1, "delivered").await;
     assert_eq!(receiver.seen().len(), 1);
@@ -316,7 +346,7 @@ async fn what_waits_is_sent_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_slow_endpoint_holds_32_exchanges_and_no_other_endpoint() {
+async fn a_slow_endpoint_holds_a_few_exchanges_and_no_other_endpoint() {
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
     let receiver = Receiver::start(move |seen| match seen.target.as_str() {
@@ -328,7 +358,7 @@ async fn a_slow_endpoint_holds_32_exchanges_and_no_other_endpoint() {
     rig.start(vec![endpoint("crm"), endpoint("other")]);
     let slow = (0..100).map(|n| to(&receiver.url("/slow"), &format!("e{n}"), &n.to_string()));
     rig.append(slow.collect()).await;
-    until(|| receiver.seen().len() == 32).await;
+    until(|| receiver.seen().len() == 4).await;
     let quick = (0..50).map(|n| {
         let endpoint = "other".to_owned();
         NewRequest { endpoint, ..to(&receiver.url("/quick"), "f", &n.to_string()) }
@@ -337,7 +367,7 @@ async fn a_slow_endpoint_holds_32_exchanges_and_no_other_endpoint() {
     rig.append(quick.collect()).await;
     rig.wait_for(50, "delivered").await;
     let waiting = receiver.seen().iter().filter(|seen| seen.target == "/slow").count();
-    assert_eq!(waiting, 32);
+    assert_eq!(waiting, 4);
     gate.add_permits(100);
     rig.wait_for(150, "delivered").await;
 }
@@ -380,6 +410,12 @@ async fn a_request_that_is_no_http_is_dead_at_once() {
          the request cannot be sent: no URL: neither http://host nor https://host|\
          the request cannot be sent: no header value: that of x"
     );
+}
+
+impl Client {
+    async fn send(&self, claimed: &Claimed) -> Result<Reply, SendFailure> {
+        self.send_at(claimed, Clock::system().now().wall).await
+    }
 }
 
 fn client(rig: &Rig, settings: &EndpointSettings, resolver: &Arc<dyn Resolver>) -> Client {

@@ -3,11 +3,13 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use hyper::header::{HeaderMap, RETRY_AFTER};
+use hyper::StatusCode;
+use hyper::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use jiff::Timestamp;
 
 use super::exchange::Reply;
 use super::failure::{Patience, SendFailure};
+use crate::config::DeliveryConfig;
 
 /// Nobody makes us wait longer than this.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
@@ -19,53 +21,64 @@ pub(super) enum Verdict {
     Delivered,
     /// It is tried again after this time.
     Retry(Duration),
+    /// It waits until the endpoint lets us in.
+    Shut,
+    /// It waits until somebody says that the endpoint is back.
+    Gone,
     /// It is not tried again, for this reason.
     Dead(String),
 }
 
-/// Judges the attempt number `attempt` (from 1), which brought `reply` at the time `now`, or
-/// failed with `failure`, or both. `jitter` is between 0 and 1.
+/// Judges the attempt number `attempt` (from 1), which failed with `failure`, if at all, after the
+/// reply asked to wait for so long, if it did. `jitter` is between 0 and 1.
 pub(super) fn judge(
-    reply: Option<&Reply>,
     failure: Option<&SendFailure>,
+    asked: Option<Duration>,
     attempt: u32,
-    schedule: &[Duration],
-    now: Timestamp,
+    settings: &DeliveryConfig,
     jitter: f64,
 ) -> Verdict {
     let Some(failure) = failure else { return Verdict::Delivered };
-    let planned = usize::try_from(attempt.saturating_sub(1)).ok().and_then(|at| schedule.get(at));
+    let index = usize::try_from(attempt.saturating_sub(1)).ok();
+    let planned = index.and_then(|at| settings.schedule.get(at));
+    let wait = |planned: &Duration| Verdict::Retry(planned.mul_f64(0.8 + 0.4 * jitter));
     match (failure.patience(), planned) {
-        (Patience::Attempts(most), _) if attempt >= most => dead(failure, attempt),
-        (_, None) => dead(failure, attempt),
-        (Patience::Attempts(_), Some(wait)) => Verdict::Retry(wait.mul_f64(0.8 + 0.4 * jitter)),
-        (Patience::Schedule, Some(wait)) => {
-            let asked = reply.and_then(|reply| retry_after(&reply.headers, now));
-            let planned = wait.mul_f64(0.8 + 0.4 * jitter);
-            Verdict::Retry(asked.map_or(planned, |asked| asked.max(planned)))
+        (Patience::Shut, _) => Verdict::Shut,
+        (Patience::Gone, _) => Verdict::Gone,
+        (Patience::Refusals, Some(planned)) if attempt < settings.refusals => wait(planned),
+        (Patience::Schedule, Some(planned)) => {
+            let asked = asked.unwrap_or_default().mul_f64(1.0 + 0.2 * jitter).min(LONGEST_WAIT);
+            Verdict::Retry(planned.mul_f64(0.8 + 0.4 * jitter).max(asked))
         }
-    }
-}
-
-fn dead(failure: &SendFailure, attempt: u32) -> Verdict {
-    match attempt {
-        1 => Verdict::Dead(failure.to_string()),
+        _ if attempt == 1 => Verdict::Dead(failure.to_string()),
         _ => Verdict::Dead(format!("{failure}; that was attempt {attempt}, the last one")),
     }
 }
 
+/// Whether the reply's wish to wait is meant for everything that is sent there.
+pub(super) fn concerns_all(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+}
+
 /// How long the reply asks to wait (RFC 9110, section 10.2.3): seconds, or a date in any of the
-/// three forms. What is neither counts as not asked.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+/// three forms, by the replier's own clock where the reply shows it, else by ours. What is neither
+/// counts as not asked.
+pub(super) fn asked(reply: &Reply, now: Timestamp) -> Option<Duration> {
+    let text = reply.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // Too many digits are no less a number.
         let seconds = text.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
     }
-    let until = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
+    let until = date(&reply.headers, &RETRY_AFTER)?;
+    let now = date(&reply.headers, &DATE).unwrap_or(now);
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
     Some(wait.min(LONGEST_WAIT))
+}
+
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
 }
 
 /// A number between 0 and 1 that nobody can foresee, so that requests which failed together do
@@ -77,8 +90,6 @@ pub(super) fn jitter() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use hyper::StatusCode;
-
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -87,74 +98,98 @@ mod tests {
         "2026-03-05T09:15:00Z".parse().unwrap()
     }
 
-    fn reply(status: u16, asked: Option<&str>) -> Reply {
-        let mut headers = HeaderMap::new();
-        if let Some(asked) = asked {
-            headers.insert(RETRY_AFTER, asked.parse().unwrap());
-        }
+    fn reply(status: u16, headers: &[(HeaderName, &str)]) -> Reply {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
-        Reply { status, headers, body: Vec::new(), truncated: false }
+        Reply { status, headers: headers.collect(), body: Vec::new(), truncated: false }
     }
 
     fn verdict(reply: &Reply, attempt: u32) -> Verdict {
-        let schedule = [SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND];
-        judge(Some(reply), reply.failure().as_ref(), attempt, &schedule, now(), 0.5)
+        let schedule = vec![SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND];
+        let settings = DeliveryConfig { schedule, success: vec![409], ..DeliveryConfig::default() };
+        let failure = reply.failure(&settings.success);
+        judge(failure.as_ref(), asked(reply, now()), attempt, &settings, 0.5)
     }
 
     #[test]
     fn overload_and_faults_of_the_server_are_retried_to_the_end_of_the_schedule() {
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
-            let reply = reply(status, None);
+            let reply = reply(status, &[]);
             assert_eq!(verdict(&reply, 1), Verdict::Retry(SECOND), "{status}");
             assert_eq!(verdict(&reply, 4), Verdict::Retry(4 * SECOND), "{status}");
             assert!(matches!(verdict(&reply, 5), Verdict::Dead(_)), "{status}");
         }
         let said = "the answer was 500 Internal Server Error; that was attempt 5, the last one";
-        assert_eq!(verdict(&reply(500, None), 5), Verdict::Dead(said.to_owned()));
+        assert_eq!(verdict(&reply(500, &[]), 5), Verdict::Dead(said.to_owned()));
     }
 
     #[test]
-    fn refusals_are_dead_after_three_attempts_and_dead_ends_at_once() {
-        for status in [400, 401, 403, 404, 409, 422] {
-            let reply = reply(status, None);
+    fn refusals_are_dead_after_three_attempts_and_redirects_at_once() {
+        for status in [400, 402, 403, 404, 415, 422, 499] {
+            let reply = reply(status, &[]);
             assert_eq!(verdict(&reply, 2), Verdict::Retry(2 * SECOND), "{status}");
             assert!(matches!(verdict(&reply, 3), Verdict::Dead(_)), "{status}");
         }
-        for status in [300, 301, 302, 303, 304, 307, 308, 410] {
-            assert!(matches!(verdict(&reply(status, None), 1), Verdict::Dead(_)), "{status}");
-        }
-        for status in [200, 201, 202, 204, 206] {
-            assert_eq!(verdict(&reply(status, None), 1), Verdict::Delivered, "{status}");
+        for status in [300, 301, 302, 303, 304, 307, 308] {
+            assert!(matches!(verdict(&reply(status, &[]), 1), Verdict::Dead(_)), "{status}");
         }
     }
 
     #[test]
-    fn retry_after_is_never_undercut_and_capped_at_a_day() {
-        let wait = |asked: &str| verdict(&reply(503, Some(asked)), 1);
-        for asked in [
+    fn two_hundreds_and_what_the_settings_add_are_a_success() {
+        for status in [200, 201, 202, 204, 206, 299, 409] {
+            assert_eq!(verdict(&reply(status, &[]), 1), Verdict::Delivered, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_the_request_cannot_help_never_ends_it() {
+        for attempt in [1, 3, 5, 100] {
+            assert_eq!(verdict(&reply(401, &[]), attempt), Verdict::Shut);
+            assert_eq!(verdict(&reply(410, &[]), attempt), Verdict::Gone);
+        }
+    }
+
+    #[test]
+    fn retry_after_is_never_undercut_nor_much_exceeded_and_capped_at_a_day() {
+        let reply = |asked: &str| reply(503, &[(RETRY_AFTER, asked)]);
+        for text in [
             "120",
             " 120 ",
             "Thu, 05 Mar 2026 09:17:00 GMT",
             "Thursday, 05-Mar-26 09:17:00 GMT",
             "Thu Mar  5 09:17:00 2026",
         ] {
-            assert_eq!(wait(asked), Verdict::Retry(120 * SECOND), "{asked}");
+            assert_eq!(asked(&reply(text), now()), Some(120 * SECOND), "{text}");
+            assert_eq!(verdict(&reply(text), 1), Verdict::Retry(132 * SECOND), "{text}");
         }
-        for asked in ["99999999", "99999999999999999999999", "Thu, 05 Mar 2076 09:17:00 GMT"] {
-            assert_eq!(wait(asked), Verdict::Retry(LONGEST_WAIT), "{asked}");
+        for text in ["99999999", "99999999999999999999999", "Thu, 05 Mar 2076 09:17:00 GMT"] {
+            assert_eq!(verdict(&reply(text), 1), Verdict::Retry(LONGEST_WAIT), "{text}");
         }
         let nothing = ["0", "-5", "120.1", "soon", "", "Thu, 05 Mar 1976 09:17:00 GMT"];
-        for asked in nothing {
-            assert_eq!(wait(asked), Verdict::Retry(SECOND), "{asked}");
+        for text in nothing {
+            assert_eq!(verdict(&reply(text), 1), Verdict::Retry(SECOND), "{text}");
         }
     }
 
     #[test]
-    fn waits_differ_by_a_fifth_either_way() {
+    fn a_date_counts_by_the_clock_of_whoever_wrote_it() {
+        let headers = [
+            (RETRY_AFTER, "Thu, 05 Mar 2026 12:01:00 GMT"),
+            (DATE, "Thu, 05 Mar 2026 12:00:00 GMT"),
+        ];
+        assert_eq!(asked(&reply(429, &headers), now()), Some(60 * SECOND));
+    }
+
+    #[test]
+    fn waits_differ_by_a_fifth_either_way_and_what_was_asked_only_upwards() {
         let failure = SendFailure::Timeout(SECOND);
-        let wait = |jitter| judge(None, Some(&failure), 1, &[10 * SECOND], now(), jitter);
-        assert_eq!(wait(0.0), Verdict::Retry(8 * SECOND));
-        assert_eq!(wait(1.0), Verdict::Retry(12 * SECOND));
+        let settings = DeliveryConfig { schedule: vec![10 * SECOND], ..DeliveryConfig::default() };
+        let wait = |asked, jitter| judge(Some(&failure), asked, 1, &settings, jitter);
+        assert_eq!(wait(None, 0.0), Verdict::Retry(8 * SECOND));
+        assert_eq!(wait(None, 1.0), Verdict::Retry(12 * SECOND));
+        assert_eq!(wait(Some(100 * SECOND), 0.0), Verdict::Retry(100 * SECOND));
+        assert_eq!(wait(Some(100 * SECOND), 1.0), Verdict::Retry(120 * SECOND));
         assert!((0..100).map(|_| jitter()).all(|jitter| (0.0..=1.0).contains(&jitter)));
     }
 }

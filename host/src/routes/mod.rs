@@ -6,8 +6,9 @@
 //! of what a mapping meant is worse than a dead letter that can be replayed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::EndpointConfig;
+use crate::config::{EndpointConfig, Order};
 use crate::event::CallEvent;
 use crate::plugins::{Outcome, Plugin, PluginFailure};
 use crate::request::Request;
@@ -40,6 +41,10 @@ pub struct Planned {
     pub index: u32,
     /// What to send.
     pub request: Request,
+    /// How long it is worth sending if it matters only while it is new.
+    pub popup_expiry: Duration,
+    /// It waits for those of the same call before it.
+    pub ordered: bool,
 }
 
 /// An endpoint that gets nothing, and why.
@@ -73,6 +78,17 @@ impl Route {
         }
         Ok(drafts)
     }
+
+    fn planned(&self, index: u32, request: Request) -> Planned {
+        let delivery = &self.endpoint.delivery;
+        Planned {
+            endpoint: self.endpoint.name.clone(),
+            index,
+            request,
+            popup_expiry: delivery.popup_expiry,
+            ordered: delivery.order != Order::None,
+        }
+    }
 }
 
 /// What all endpoints get for `event`.
@@ -81,9 +97,10 @@ pub fn plan(routes: &[Route], event: &CallEvent) -> Plan {
     for route in routes.iter().filter(|route| route.endpoint.wants(event)) {
         plan.wanted = true;
         match route.requests(event) {
-            Ok(requests) => plan.requests.extend((0..).zip(requests).map(|(index, request)| {
-                Planned { endpoint: route.endpoint.name.clone(), index, request }
-            })),
+            Ok(requests) => {
+                let planned = |(index, request)| route.planned(index, request);
+                plan.requests.extend((0..).zip(requests).map(planned));
+            }
             Err(failure) => {
                 plan.failures.push(Failed { endpoint: route.endpoint.name.clone(), failure });
             }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(super) enum Answer {
     Status(u16),
     Headers(u16, Vec<(&'static str, String)>),
     Body(u16, Vec<u8>),
+    /// 200, and a body that says to be gzip.
+    Packed(&'static [u8]),
     /// 200, and a byte now and then.
     Endless,
     /// 200, once there is a permit.
@@ -50,6 +53,10 @@ impl Seen {
         self.headers.get(name).unwrap().to_str().unwrap().to_owned()
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.headers.contains_key(name)
+    }
+
     /// The event that the request was made of.
     pub(super) fn event(&self) -> String {
         self.header("webhook-id").split(':').next().unwrap().to_owned()
@@ -69,6 +76,7 @@ pub(super) struct Receiver {
     address: SocketAddr,
     scheme: &'static str,
     seen: Arc<Mutex<Vec<Seen>>>,
+    connections: Arc<AtomicUsize>,
     listening: JoinHandle<()>,
 }
 
@@ -107,8 +115,10 @@ impl Receiver {
         let address = listener.local_addr().unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let listening = tokio::spawn(accept(listener, tls, handler, Arc::clone(&seen)));
-        Self { address, scheme, seen, listening }
+        let connections = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&connections);
+        let listening = tokio::spawn(accept(listener, tls, handler, Arc::clone(&seen), counted));
+        Self { address, scheme, seen, connections, listening }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -117,6 +127,11 @@ impl Receiver {
 
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// How many connections were made.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Stops listening and says where it did.
@@ -138,9 +153,11 @@ async fn accept(
     tls: Option<TlsAcceptor>,
     handler: Handler,
     seen: Arc<Mutex<Vec<Seen>>>,
+    counted: Arc<AtomicUsize>,
 ) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
+        counted.fetch_add(1, Ordering::Relaxed);
         let (handler, seen, tls) = (Arc::clone(&handler), Arc::clone(&seen), tls.clone());
         connections.spawn(async move {
             match tls {
@@ -194,6 +211,11 @@ async fn answer(
         Answer::Body(status, body) => {
             *response.body_mut() = Full::from(body).boxed_unsync();
             status
+        }
+        Answer::Packed(body) => {
+            response.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+            *response.body_mut() = Full::from(body).boxed_unsync();
+            200
         }
         Answer::Endless => {
             *response.body_mut() = endless();

@@ -1,0 +1,280 @@
+//! One endpoint: what it takes, what it was sent, and what it said.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::breaker::{Change, Sign};
+use super::credentials::Credentials;
+use super::exchange::{Client, Reply};
+use super::failure::SendFailure;
+use super::gate::{Gate, Lesson, Room};
+use super::meter::Meter;
+use super::quiet::Said;
+use super::report;
+use super::resolver;
+use super::settings::EndpointSettings;
+use super::status::{EndpointState, EndpointStatus};
+use super::verdict::{self, Verdict, jitter, judge};
+use crate::clock::{Clock, Moment};
+use crate::config::Order;
+use crate::metrics::Metrics;
+use crate::outbox::{Attempt, Claimed, Outbox, Settlement};
+
+/// An endpoint and all that is known of it.
+pub(super) struct Endpoint {
+    pub(super) settings: EndpointSettings,
+    pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) clock: Clock,
+    client: Client,
+    meter: Meter,
+    gate: Mutex<Gate>,
+    said: Mutex<Said>,
+    /// Fires when an attempt is over.
+    pub(super) freed: Notify,
+}
+
+/// The right to one attempt. Whoever drops it without having used it gives it back.
+pub(super) struct Turn {
+    endpoint: Arc<Endpoint>,
+    probe: bool,
+    ended: bool,
+}
+
+/// What an attempt brought.
+pub(super) struct Outcome {
+    pub(super) reply: Option<Reply>,
+    pub(super) failure: Option<SendFailure>,
+    pub(super) began: Moment,
+    pub(super) ended: Moment,
+}
+
+/// How the endpoint stands after an attempt.
+struct Stand {
+    change: Option<Change>,
+    /// What failed was not the request's fault: the endpoint is given up for now.
+    excused: bool,
+    /// Nothing is sent for so long.
+    wait: Duration,
+}
+
+impl Endpoint {
+    /// An endpoint that was sent nothing yet. Fails if its settings cannot be used.
+    pub(super) fn new(
+        settings: EndpointSettings,
+        outbox: Arc<dyn Outbox>,
+        clock: Clock,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        let resolver = resolver::system();
+        let credentials = Arc::new(Credentials::new(&settings, &resolver, &outbox, &clock)?);
+        let most = settings.concurrency.max(1);
+        let endpoint = Self {
+            client: Client::new(&settings, most, credentials, &resolver)?,
+            meter: Meter::new(&settings.name, metrics),
+            gate: Mutex::new(Gate::new(&settings)),
+            said: Mutex::default(),
+            freed: Notify::new(),
+            settings,
+            outbox,
+            clock,
+        };
+        endpoint.restore()?;
+        Ok(endpoint)
+    }
+
+    /// What may be started now.
+    pub(super) fn room(&self) -> Room {
+        self.gate().room(self.clock.now().mono)
+    }
+
+    /// Takes the right to one attempt.
+    pub(super) fn turn(self: &Arc<Self>, probe: bool) -> Turn {
+        let mut gate = self.gate();
+        gate.start(probe);
+        self.meter.show(&gate);
+        drop(gate);
+        Turn { endpoint: Arc::clone(self), probe, ended: false }
+    }
+
+    /// Sends a request once and settles it.
+    pub(super) async fn attempt(self: Arc<Self>, claimed: Claimed, mut turn: Turn) {
+        let began = self.clock.now();
+        failpoint!("delivery-before-send");
+        let (reply, failure) = match self.client.send_at(&claimed, began.wall).await {
+            Ok(reply) => {
+                let failure = reply.failure(&self.settings.success);
+                (Some(reply), failure)
+            }
+            Err(failure) => (None, Some(failure)),
+        };
+        failpoint!("delivery-replied");
+        let ended = self.clock.now();
+        let outcome = Outcome { reply, failure, began, ended };
+        let number = claimed.attempts.saturating_add(1);
+        let asked = outcome.reply.as_ref().and_then(|reply| verdict::asked(reply, ended.wall));
+        let failure = outcome.failure.as_ref();
+        let verdict = judge(failure, asked, number, &self.settings, jitter());
+        if verdict == Verdict::Gone {
+            self.disable().await;
+        }
+        let lesson = lesson(&outcome, asked, turn.probe);
+        // The next attempt need not wait until the disk has heard of this one.
+        let stand = turn.end(&lesson, ended.mono);
+        self.report(&claimed, &outcome, &verdict, &stand);
+        let settlement = self.settlement(&claimed, outcome, verdict, lesson.quiet, &stand);
+        failpoint!("delivery-before-settle");
+        if let Err(error) = self.outbox.settle(&claimed, settlement).await {
+            let (endpoint, request) = (&self.settings.name, &claimed.id);
+            tracing::warn!(endpoint, request, %error, "A request may be sent a second time.");
+        }
+        failpoint!("delivery-settled");
+    }
+
+    /// Settles a request that came too late to be of use.
+    pub(super) async fn expire(self: Arc<Self>, claimed: Claimed) {
+        let (endpoint, request) = (&self.settings.name, &claimed.id);
+        tracing::debug!(endpoint, request, "A request has expired.");
+        self.meter.outcome("expired");
+        if let Err(error) = self.outbox.settle(&claimed, Settlement::Expired).await {
+            tracing::debug!(endpoint, request, %error, "It will expire after the next start.");
+        }
+    }
+
+    fn settlement(
+        &self,
+        claimed: &Claimed,
+        outcome: Outcome,
+        verdict: Verdict,
+        quiet: Option<Duration>,
+        stand: &Stand,
+    ) -> Settlement {
+        let took = outcome.ended.since(outcome.began);
+        let attempt = record(outcome);
+        match verdict {
+            Verdict::Delivered => Settlement::Delivered(attempt),
+            Verdict::Shut | Verdict::Gone => waits(attempt, stand),
+            // Also what would be dead: the endpoint is down, not the request at fault.
+            Verdict::Retry(_) | Verdict::Dead(_) if stand.excused => waits(attempt, stand),
+            Verdict::Retry(wait) => {
+                // Who failed because of an endpoint that wants quiet keeps its turn.
+                let failing = claimed.failing_for.unwrap_or_default() + took;
+                let overdue = match self.settings.order {
+                    Order::Bounded(bound) => failing.saturating_add(wait) > bound,
+                    Order::Strict | Order::None => false,
+                };
+                let aside = overdue && quiet.is_none() && stand.change.is_none();
+                Settlement::Later { attempt, wait, charged: true, aside }
+            }
+            Verdict::Dead(reason) => Settlement::Dead { attempt, reason },
+        }
+    }
+
+    fn report(&self, claimed: &Claimed, outcome: &Outcome, verdict: &Verdict, stand: &Stand) {
+        let class = outcome.failure.as_ref().map(SendFailure::class);
+        self.meter.attempt(class, outcome.ended.since(outcome.began));
+        let kept = stand.excused && *verdict != Verdict::Delivered;
+        self.meter.outcome(match verdict {
+            Verdict::Delivered => "delivered",
+            Verdict::Dead(_) if !kept => "dead",
+            _ => "retried",
+        });
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = &self.settings.name;
+        report::attempt(name, claimed, outcome, verdict, kept, stand.change, &mut said);
+        if let Some(change) = stand.change.filter(|_| *verdict != Verdict::Shut) {
+            report::change(name, change, stand.wait);
+        }
+    }
+
+    /// How the endpoint stands.
+    pub(super) fn status(&self) -> EndpointStatus {
+        let now = self.clock.now().mono;
+        let gate = self.gate();
+        let (limit, in_flight) = gate.load();
+        let wait = gate.wait(now);
+        let state = if gate.is_disabled() {
+            EndpointState::Disabled
+        } else if gate.is_open() {
+            EndpointState::GivenUp { probe_in: wait }
+        } else if wait > Duration::ZERO {
+            EndpointState::AskedToWait { more: wait }
+        } else {
+            EndpointState::Working
+        };
+        EndpointStatus { name: self.settings.name.clone(), state, limit, in_flight }
+    }
+
+    pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows where the gate stands.
+    pub(super) fn show(&self, gate: &Gate) {
+        self.meter.show(gate);
+    }
+}
+
+impl Turn {
+    /// The attempt is over, and this is what it says.
+    fn end(&mut self, lesson: &Lesson, now: Duration) -> Stand {
+        let mut gate = self.endpoint.gate();
+        let was_open = gate.is_open();
+        let change = gate.learn(lesson, now);
+        gate.end(self.probe, now);
+        self.ended = true;
+        let excused = match lesson.sign {
+            None | Some(Sign::Good) => gate.is_disabled(),
+            Some(Sign::Shut) => true,
+            Some(Sign::Bad | Sign::Unconnected) => was_open,
+        };
+        self.endpoint.meter.show(&gate);
+        let wait = gate.wait(now);
+        drop(gate);
+        self.endpoint.freed.notify_one();
+        Stand { change, excused, wait }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.ended {
+            let now = self.endpoint.clock.now().mono;
+            self.endpoint.gate().end(self.probe, now);
+            self.endpoint.freed.notify_one();
+        }
+    }
+}
+
+/// The request waits for the endpoint, free of charge.
+fn waits(attempt: Attempt, stand: &Stand) -> Settlement {
+    Settlement::Later { attempt, wait: stand.wait, charged: false, aside: false }
+}
+
+fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
+    let failure = outcome.failure.as_ref();
+    let sign = failure.map_or(Some(Sign::Good), SendFailure::sign);
+    let took = outcome.ended.since(outcome.began);
+    let throttled = outcome
+        .reply
+        .as_ref()
+        .is_some_and(|reply| failure.is_some() && verdict::concerns_all(reply.status));
+    Lesson {
+        sign,
+        round_trip: (sign == Some(Sign::Good)).then_some(took),
+        pushed_back: failure.is_some_and(SendFailure::is_push_back),
+        quiet: asked.filter(|_| throttled),
+        probe,
+    }
+}
+
+fn record(outcome: Outcome) -> Attempt {
+    let Outcome { reply, failure, began, ended } = outcome;
+    let (status, reply, truncated) = match reply {
+        Some(reply) => (Some(reply.status.as_u16()), reply.body, reply.truncated),
+        None => (None, Vec::new(), false),
+    };
+    let error = failure.map(|failure| failure.to_string());
+    Attempt { at: began.wall, took: ended.since(began), status, error, reply, truncated }
+}

@@ -1,0 +1,85 @@
+//! What is worth a line in the log, and what has been said already.
+//!
+//! An endpoint that fails is said once per kind of failure, and again only when that kind comes
+//! back after a while of absence; what is lost is said once a minute. What was left out is counted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A failure that was away for so long is news.
+const ABSENCE: Duration = Duration::from_mins(5);
+
+/// A loss is said this often at most.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// What has been said, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Said(BTreeMap<&'static str, Kind>);
+
+#[derive(Debug)]
+struct Kind {
+    /// When it happened last, on the steady clock.
+    last: Duration,
+    /// When it was said last.
+    said: Duration,
+    /// How often it happened since it was said.
+    unsaid: u64,
+}
+
+impl Said {
+    /// `kind` has happened, which passes by itself. If it is to be said, how often it happened
+    /// unsaid before.
+    pub(super) fn news(&mut self, kind: &'static str, now: Duration) -> Option<u64> {
+        self.note(kind, now, |kind| now.saturating_sub(kind.last) >= ABSENCE)
+    }
+
+    /// `kind` has happened, and something is lost. If it is to be said, how often it happened
+    /// unsaid before.
+    pub(super) fn loss(&mut self, kind: &'static str, now: Duration) -> Option<u64> {
+        self.note(kind, now, |kind| now.saturating_sub(kind.said) >= PAUSE)
+    }
+
+    fn note(
+        &mut self,
+        kind: &'static str,
+        now: Duration,
+        again: impl Fn(&Kind) -> bool,
+    ) -> Option<u64> {
+        let Some(known) = self.0.get_mut(kind) else {
+            self.0.insert(kind, Kind { last: now, said: now, unsaid: 0 });
+            return Some(0);
+        };
+        let say = again(known);
+        known.last = now;
+        if say {
+            known.said = now;
+            return Some(std::mem::take(&mut known.unsaid));
+        }
+        known.unsaid += 1;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_said_once_and_again_when_it_comes_back() {
+        let mut said = Said::default();
+        assert_eq!(said.news("timeout", Duration::ZERO), Some(0));
+        for second in 1..1_000 {
+            assert_eq!(said.news("timeout", Duration::from_secs(second)), None);
+        }
+        assert_eq!(said.news("connect", Duration::from_secs(999)), Some(0));
+        assert_eq!(said.news("timeout", Duration::from_secs(999) + ABSENCE), Some(999));
+    }
+
+    #[test]
+    fn losses_are_said_once_a_minute_with_their_number() {
+        let mut said = Said::default();
+        let news = (0..150).map(|second| said.loss("dead", Duration::from_secs(second)));
+        let lines: Vec<u64> = news.flatten().collect();
+        assert_eq!(lines, [0, 59, 59]);
+    }
+}

@@ -1,0 +1,106 @@
+//! What the log says of deliveries. URLs stay out of it: they hold phone numbers.
+
+use std::time::Duration;
+
+use super::breaker::Change;
+use super::endpoint::Outcome;
+use super::exchange::host;
+use super::failure::SendFailure;
+use super::quiet::Said;
+use super::verdict::Verdict;
+use crate::outbox::Claimed;
+use crate::redact;
+
+/// An attempt is over. `kept` if the request waits for the endpoint whatever the verdict is.
+/// `change` is what that changed at the endpoint.
+pub(super) fn attempt(
+    endpoint: &str,
+    claimed: &Claimed,
+    outcome: &Outcome,
+    verdict: &Verdict,
+    kept: bool,
+    change: Option<Change>,
+    said: &mut Said,
+) {
+    let request = &claimed.id;
+    let status = outcome.reply.as_ref().map(|reply| reply.status.as_u16());
+    let attempt = claimed.attempts.saturating_add(1);
+    let failure = outcome.failure.as_ref();
+    let now = outcome.ended.mono;
+    let shown = failure.map(tracing::field::display);
+    tracing::debug!(
+        endpoint,
+        request,
+        attempt,
+        status,
+        failure = shown,
+        ?verdict,
+        kept,
+        "A request was sent."
+    );
+    let Some(failure) = failure else { return };
+    match verdict {
+        Verdict::Dead(reason) if !kept => {
+            // Under a name of its own: what is lost is no less loud for having failed before.
+            if let Some(more) = said.loss(dead(failure), now) {
+                let (host, reason) = (host(claimed), redact::numbers(reason));
+                tracing::error!(
+                    endpoint,
+                    request,
+                    host,
+                    reason,
+                    more,
+                    "A request failed and will not be sent again."
+                );
+            }
+        }
+        Verdict::Retry(wait) if !kept => {
+            if let Some(more) = said.news(failure.class(), now) {
+                let (host, failure) = (host(claimed), redact::numbers(&failure.to_string()));
+                tracing::warn!(
+                    endpoint,
+                    request,
+                    host,
+                    failure,
+                    ?wait,
+                    more,
+                    "A request failed and will be sent again."
+                );
+            }
+        }
+        Verdict::Shut => {
+            let news = said.news(failure.class(), now).is_some();
+            if news || change == Some(Change::Opened) {
+                let failure = redact::numbers(&failure.to_string());
+                tracing::error!(
+                    endpoint,
+                    failure,
+                    "The endpoint does not let us in; its requests wait, and one is tried now \
+                     and then. Check the endpoint's credentials in the settings."
+                );
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The endpoint was given up because it does not work, or it works again.
+pub(super) fn change(endpoint: &str, change: Change, wait: Duration) {
+    match change {
+        Change::Opened => tracing::warn!(
+            endpoint,
+            ?wait,
+            "The endpoint does not work; its requests wait, and one is tried now and then."
+        ),
+        Change::Closed => tracing::info!(endpoint, "The endpoint works again."),
+    }
+}
+
+fn dead(failure: &SendFailure) -> &'static str {
+    match failure {
+        SendFailure::Status(_) => "dead: status",
+        SendFailure::Redirect { .. } => "dead: redirect",
+        SendFailure::Unsendable(_) | SendFailure::Refused(_) => "dead: request",
+        _ => "dead: connection",
+    }
+}
