@@ -52,7 +52,7 @@ async fn one_of_four_fails(weather: Option<Weather>) {
     ];
     let network = Proxy::start(last.address()).await;
     let urls = [second.url(), third.url(), network.url()].map(|url| format!("url = {url}"));
-    let brisk = ["timeout = 2s", PERSISTENT];
+    let brisk = ["timeout = 2s", "probe_first = 200ms", "probe_last = 1s", PERSISTENT];
     let ini = Ini::new(&pbx, &first.url())
         .level("info")
         .section("webhook.second", &[&urls[0]])
@@ -113,8 +113,12 @@ async fn a_network_that_fails_in_every_way_in_turn_loses_nothing() {
     let pbx = exchange().await;
     let oracle = Oracle::start().await;
     let network = Proxy::start(oracle.address()).await;
-    let ini =
-        Ini::new(&pbx, &network.url()).level("info").webhook("timeout = 1s").webhook(PERSISTENT);
+    let ini = Ini::new(&pbx, &network.url())
+        .level("info")
+        .webhook("timeout = 1s")
+        .webhook("probe_first = 100ms")
+        .webhook("probe_last = 300ms")
+        .webhook(PERSISTENT);
     let hook = Callhook::start(&ini).await;
     let bustle = Crowd::new(&pbx, 12, 100).bustle(150);
     for weather in [
