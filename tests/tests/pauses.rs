@@ -127,7 +127,9 @@ async fn an_endpoint_that_is_gone_gets_nothing_more_and_nothing_is_lost() {
     assert!(hook.stop().await.success());
     // Also not after a restart.
     let hook = Callhook::start(&office.ini).await;
-    office.hang_up(&office.call());
+    let call = office.call();
+    other.wait("three events elsewhere", |all| all.len() == 3).await;
+    office.hang_up(&call);
     other.wait("four events elsewhere", |all| all.len() == 4).await;
     assert_eq!(office.oracle.count(), 1);
     let kept = Ledger::read(&office.ini.database());
