@@ -10,12 +10,13 @@
     reason = "a test that cannot go on has failed"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use callhook_pbx::Pbx;
-use promises::{Answer, Callhook, Ini, Ledger, Oracle, PATIENCE, component};
+use promises::{Answer, Arrival, Callhook, Ini, Ledger, Oracle, PATIENCE, component};
 
 /// The key of the API client.
 const CLIENT_SECRET: &str = "canary-of-the-client-8Zq1";
@@ -82,9 +83,13 @@ async fn whatever_fails_no_secret_and_no_number_is_told() {
         answers[call % answers.len()].clone()
     });
     for _ in 0..count {
-        let call = pbx.outside(NUMBERS[0]).calls(NUMBERS[2]).expect("a call arrives");
-        pbx.outside(NUMBERS[0]).hangs_up(&call).expect("and is given up");
+        pbx.outside(NUMBERS[0]).calls(NUMBERS[2]).expect("a call arrives");
     }
+    let all = |arrived: &[Arrival]| {
+        let ids: BTreeSet<&str> = arrived.iter().map(Arrival::id).collect();
+        ids.len() == count
+    };
+    oracle.wait("a request of each call", all).await;
     // The plugin fails at this one.
     pbx.outside(NUMBERS[1]).calls(NUMBERS[2]).expect("a call arrives");
     hook.wait_for_log("Plugin failed").await;
