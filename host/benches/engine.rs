@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use callhook::calls::title::Titles;
-use callhook::calls::{Engine, Settings};
+use callhook::calls::{Engine, Settings, Wanted};
 use callhook::clock::Moment;
 use callhook::source::notice::{Dn, DnType, LegKey, Notice, Participant, Seen, Snapshot, Status};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -49,6 +49,7 @@ fn settings() -> Settings {
         dids: BTreeMap::new(),
         dns: BTreeMap::new(),
         titles: Titles::default(),
+        wanted: Wanted::default(),
     }
 }
 

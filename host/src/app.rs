@@ -106,7 +106,7 @@ impl App {
     }
 
     async fn probe_pbx(&self, pbx: &PbxConfig) -> anyhow::Result<String> {
-        let settings = settings::watcher(pbx);
+        let settings = settings::watcher(&self.config, pbx);
         let watcher = Watcher::new(settings, self.clock.clone(), self.metrics.clone())?;
         let dns = watcher.probe().await?;
         let numbers: Vec<&str> = dns.iter().map(|dn| dn.number.as_str()).collect();
@@ -250,9 +250,9 @@ impl App {
     ) -> anyhow::Result<mpsc::Receiver<Input>> {
         let (all, notices) = mpsc::channel(NOTICES);
         for (index, pbx) in self.config.pbxs.iter().enumerate() {
-            let watcher =
-                Watcher::new(settings::watcher(pbx), self.clock.clone(), self.metrics.clone())
-                    .with_context(|| format!("while preparing to watch the PBX {}", pbx.name))?;
+            let settings = settings::watcher(&self.config, pbx);
+            let watcher = Watcher::new(settings, self.clock.clone(), self.metrics.clone())
+                .with_context(|| format!("while preparing to watch the PBX {}", pbx.name))?;
             let (own, of_one) = mpsc::channel(1);
             tasks.spawn(watcher.run(own, stopped.clone()));
             tasks.spawn(label(index, of_one, all.clone()));

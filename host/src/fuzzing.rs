@@ -40,6 +40,11 @@ pub fn directory_page(data: &[u8]) {
     wire::directory_page(data);
 }
 
+/// A page of the call log, or of the active calls.
+pub fn call_log_page(data: &[u8]) {
+    wire::call_log_page(data);
+}
+
 /// The text of a .ini.
 ///
 /// # Panics
@@ -109,12 +114,13 @@ mod tests {
 
     type Door = fn(&[u8]);
 
-    const DOORS: [(&str, Door); 7] = [
+    const DOORS: [(&str, Door); 8] = [
         ("participant", super::participant),
         ("frame", super::frame),
         ("listing", super::listing),
         ("token", super::token),
         ("directory_page", super::directory_page),
+        ("call_log_page", super::call_log_page),
         ("ini", super::ini),
         ("recording", super::recording),
     ];

@@ -65,6 +65,8 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     /// Works until the channel is closed and empty. Call it on a plain thread.
     pub(crate) fn run(mut self, mut inputs: mpsc::Receiver<Input>, runtime: &Handle) {
+        // What was due while nobody ran is not kept waiting for the PBX.
+        self.tick();
         loop {
             let wait = self.until_next_tick();
             match runtime.block_on(async { timeout(wait, inputs.recv()).await }) {
@@ -99,6 +101,8 @@ impl Pipeline {
                 tracing::debug!(leg = %leg.key, call = leg.call_id, status = ?leg.status, "Leg seen.");
             }
             Seen::LegGone(leg) => tracing::debug!(%leg, "Leg gone."),
+            Seen::Logged { rows } => tracing::debug!(rows = rows.len(), "Call log seen."),
+            Seen::Active { calls } => tracing::debug!(calls = calls.len(), "Active calls seen."),
             Seen::Known(_) | Seen::Tick => {}
         }
         let mut step = exchange.engine.apply(notice);

@@ -19,6 +19,8 @@ fn settings(pbx: &Pbx) -> Result<Settings> {
         url: pbx.url().parse()?,
         client_id: pbx.client_id().to_owned(),
         client_secret: Secret::new(pbx.client_secret()),
+        recordings: false,
+        callbacks: Duration::ZERO,
         snapshot_every: Duration::from_hours(1),
         ca_file: None,
         insecure: false,

@@ -40,6 +40,8 @@ fn settings(pbx: &Pbx) -> Result<Settings> {
         url: pbx.url().parse()?,
         client_id: pbx.client_id().to_owned(),
         client_secret: Secret::new(pbx.client_secret()),
+        recordings: false,
+        callbacks: Duration::ZERO,
         snapshot_every: Duration::from_hours(1),
         ca_file: None,
         insecure: false,
@@ -116,7 +118,7 @@ impl Listener {
                 self.view = shot.legs.into_iter().map(|leg| (leg.key.clone(), leg)).collect();
             }
             Seen::Lost => self.story.push("lost".to_owned()),
-            Seen::Known(_) | Seen::Tick => {}
+            Seen::Known(_) | Seen::Logged { .. } | Seen::Active { .. } | Seen::Tick => {}
         }
     }
 

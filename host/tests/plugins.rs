@@ -75,6 +75,20 @@ fn plain_get_sends_what_the_original_sent_byte_for_byte() {
 }
 
 #[test]
+fn plain_get_speaks_the_dialect_of_the_endpoint_that_the_draft_is_for() {
+    let plugin = plain_get();
+    let url = |hints: &[(&str, &str)]| match plugin.transform_for(hints, &started(), &draft()) {
+        Ok(Outcome::Send(requests)) => requests.first().unwrap().url.clone(),
+        other => panic!("expected requests, got {other:?}"),
+    };
+    let classic = url(&[]);
+    let pickup = classic.replace("hangupincoming", "pickupincoming")
+        + "&chid=220106205945_755&inbound_did=420226201001";
+    assert_eq!(url(&[("endpoint", "later"), ("dialect", "pickup")]), pickup);
+    assert_eq!(url(&[("endpoint", "webhook"), ("dialect", "classic")]), classic);
+}
+
+#[test]
 fn plain_get_keeps_the_rest_of_the_draft() {
     let draft = Request {
         method: "POST".into(),

@@ -8,9 +8,9 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use callhook_pbx::{Call, Pbx};
+use callhook_pbx::{Call, Hold, Pbx};
 use callhook_receiver::Receiver;
-use promises::{Callhook, Ini, expect};
+use promises::{Callhook, Ini, expect, targets};
 
 const CALLER: &str = "420774852629";
 
@@ -199,4 +199,98 @@ async fn a_blind_transfer_gives_the_target_the_next_link() {
     office.told(&taken).await;
     office.pbx.outside(CALLER).hangs_up(&call).expect("the caller hangs up");
     office.told(&[&taken[..], &["incoming 107 Ok 1-2"]].concat()).await;
+}
+
+/// With a wall clock that stands still, so that ids can be foretold.
+const STOPPED: [&str; 2] = ["--wall-clock", "2022-01-06T20:59:45+01:00"];
+
+#[tokio::test]
+async fn an_endpoint_gets_the_further_events_that_it_asks_for() {
+    let pbx = Pbx::small_office().hold(Hold::Status).start().await.expect("the exchange starts");
+    let receiver = Receiver::start().await.expect("the receiver starts");
+    let ini = Ini::new(&pbx, &receiver.url())
+        .webhook("events = ringing, ringing-stopped, dialing, start, hold, resume, end")
+        .section("titles", &["incoming = Over", "outgoing = Over"]);
+    let hook = Callhook::start_with(&ini, &STOPPED).await;
+
+    let bob = pbx.person("107");
+    let call = pbx.outside(CALLER).calls("420226201002").expect("the call arrives");
+    targets(&receiver, 3).await;
+    bob.answers(&call).expect("he answers");
+    targets(&receiver, 6).await;
+    bob.holds(&call).expect("he holds");
+    targets(&receiver, 7).await;
+    bob.resumes(&call).expect("he resumes");
+    targets(&receiver, 8).await;
+    bob.hangs_up(&call).expect("he hangs up");
+    targets(&receiver, 9).await;
+    let far = pbx.outside("420774852631");
+    let call = bob.dials("420774852631").expect("it dials");
+    targets(&receiver, 10).await;
+    far.answers(&call).expect("the far side answers");
+    targets(&receiver, 11).await;
+    bob.hangs_up(&call).expect("he hangs up");
+
+    assert_eq!(
+        targets(&receiver, 12).await,
+        [
+            "/?event=ringing&callerid=420774852629&user=800&usertype=queue&did=\
+             &id=220106205945_1-0",
+            "/?event=ringing&callerid=420774852629&user=106&usertype=ext&did=\
+             &id=220106205945_1-0",
+            "/?event=ringing&callerid=420774852629&user=107&usertype=ext&did=\
+             &id=220106205945_1-0",
+            "/?event=ringing-stopped&callerid=420774852629&user=800&usertype=queue&did=\
+             &reason=answered-elsewhere&id=220106205945_1-0",
+            "/?event=ringing-stopped&callerid=420774852629&user=106&usertype=ext&did=\
+             &reason=answered-elsewhere&id=220106205945_1-0",
+            "/?callerid=420774852629&event=hangupincoming&user=107&did=&trtype=NotDef\
+             &id=220106205945_1-1",
+            "/?event=hold&callerid=420774852629&user=107&id=220106205945_1-1",
+            "/?event=resume&callerid=420774852629&user=107&id=220106205945_1-1",
+            "/?callerid=420774852629&event=incoming&user=107&finishtype=Ok&transfer=false\
+             &title=Over&id=220106205945_1-1",
+            "/?event=dialing&callerid=420774852631&user=107&id=220106205945_2-0",
+            "/?callerid=420774852631&event=hangupoutgoing&user=107&trtype=NotDef\
+             &id=220106205945_2-1",
+            "/?callerid=420774852631&event=outgoing&user=107&finishtype=Ok&transfer=false\
+             &title=Over&id=220106205945_2-1",
+        ]
+    );
+    drop(hook);
+}
+
+#[tokio::test]
+async fn two_endpoints_with_one_plugin_get_each_its_own_dialect() {
+    let pbx = Pbx::small_office().party_did(true).start().await.expect("the exchange starts");
+    let (classic, later) = (
+        Receiver::start().await.expect("a receiver starts"),
+        Receiver::start().await.expect("another one starts"),
+    );
+    let url = format!("url = {}", later.url());
+    let ini = Ini::new(&pbx, &classic.url())
+        .section("webhook.later", &[&url, "dialect = pickup"])
+        .section("did", &["420226201001 = PragueDID"])
+        .section("titles", &["incoming = Over"]);
+    let hook = Callhook::start_with(&ini, &STOPPED).await;
+
+    let call = pbx.outside(CALLER).calls("420226201001").expect("the call arrives");
+    targets(&later, 1).await;
+    pbx.person("106").answers(&call).expect("she answers");
+    targets(&later, 2).await;
+    pbx.outside(CALLER).hangs_up(&call).expect("the caller hangs up");
+
+    let spelled = [
+        "/?event=ringing&callerid=420774852629&user=106&usertype=ext&did=PragueDID\
+         &id=220106205945_1-0",
+        "/?callerid=420774852629&event=hangupincoming&user=106&did=PragueDID&trtype=NotDef\
+         &id=220106205945_1-1",
+        "/?callerid=420774852629&event=incoming&user=106&finishtype=Ok&transfer=false\
+         &title=Over&id=220106205945_1-1",
+    ];
+    assert_eq!(targets(&classic, 3).await, spelled);
+    let added = "&chid=220106205945_1&inbound_did=420226201001";
+    let spelled = spelled.map(|url| url.replace("hangupincoming", "pickupincoming") + added);
+    assert_eq!(targets(&later, 3).await, spelled);
+    drop(hook);
 }

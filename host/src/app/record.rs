@@ -24,7 +24,7 @@ pub async fn record(
 ) -> anyhow::Result<()> {
     let doing = || format!("while recording to {}", file.display());
     let writer = Writer::create(file, header(config, pbx, masked)).with_context(doing)?;
-    let watcher = Watcher::new(settings::watcher(pbx), Clock::system(), Metrics::default())
+    let watcher = Watcher::new(settings::watcher(config, pbx), Clock::system(), Metrics::default())
         .with_context(|| format!("while preparing to watch the PBX {}", pbx.name))?;
     let (seen, notices) = mpsc::channel(NOTICES);
     let (stop, stopped) = watch::channel(false);
@@ -52,6 +52,7 @@ fn header(config: &Config, pbx: &PbxConfig, masked: bool) -> Header {
         pbx: pbx.name.clone(),
         timezone: pbx.timezone.clone(),
         settle_ms: u64::try_from(pbx.settle.as_millis()).unwrap_or(u64::MAX),
+        callback_wait_ms: u64::try_from(pbx.callback_wait.as_millis()).unwrap_or(u64::MAX),
         masked,
         dids: config.dids.clone(),
         dns: config.dns.clone(),

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::calls::{self, title::Titles};
-use crate::config::{Config, EndpointConfig, PbxConfig, PluginConfig, PluginSource as Source};
+use crate::config::{
+    Config, EndpointConfig, PbxConfig, PluginConfig, PluginSource as Source, ServedEvent,
+};
 use crate::delivery::EndpointSettings;
 use crate::plugins::{Directory, Plugin, PluginSource, PluginSpec, Runtime};
 use crate::routes::Route;
@@ -85,6 +88,10 @@ pub(super) fn engine(config: &Config, pbx: &PbxConfig) -> calls::Settings {
         settle: pbx.settle,
         dids: config.dids.clone(),
         dns: config.dns.clone(),
+        wanted: calls::Wanted {
+            recordings: wants_recordings(config),
+            callback_wait: pbx.callback_wait,
+        },
         titles: Titles {
             incoming: or(&own.incoming, usual.incoming),
             incoming_missed: or(&own.incoming_missed, usual.incoming_missed),
@@ -98,15 +105,24 @@ pub(super) fn engine(config: &Config, pbx: &PbxConfig) -> calls::Settings {
 }
 
 /// What the watcher of this PBX wants to know.
-pub(super) fn watcher(pbx: &PbxConfig) -> callcontrol::Settings {
+pub(super) fn watcher(config: &Config, pbx: &PbxConfig) -> callcontrol::Settings {
+    let waits = !pbx.callback_wait.is_zero();
     callcontrol::Settings {
         url: pbx.url.clone(),
         client_id: pbx.client_id.clone(),
         client_secret: pbx.client_secret.clone(),
+        recordings: wants_recordings(config),
+        // The end is only known when the call has settled.
+        callbacks: if waits { pbx.settle + pbx.callback_wait } else { Duration::ZERO },
         snapshot_every: pbx.snapshot_every,
         ca_file: pbx.ca_file.clone(),
         insecure: pbx.insecure,
     }
+}
+
+/// Whether some endpoint wants to hear of recordings.
+fn wants_recordings(config: &Config) -> bool {
+    config.endpoints.iter().any(|endpoint| endpoint.events.contains(&ServedEvent::Recording))
 }
 
 /// What delivery to this endpoint wants to know.

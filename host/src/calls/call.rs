@@ -85,6 +85,9 @@ pub(super) struct Quiet {
     pub(super) resynced: bool,
     /// The settling time has passed.
     pub(super) settled: bool,
+    /// When it was among the PBX's active calls last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) listed: Option<At>,
 }
 
 impl Call {

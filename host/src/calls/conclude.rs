@@ -17,9 +17,15 @@
 //!   106 ms). If nobody is seen to have it, but legs are left, it has moved on to somebody who is
 //!   not visible, after the settling time.
 //!
+//! Where the PBX's list of active calls can be read, it knows better of a call without any leg; see
+//! `active.rs`.
+//!
 //! A call that was over and shows a leg again was somewhere out of sight, such as a queue that is
 //! not visible (observed: 211 s). It goes on with the next link.
 
+use std::time::Duration;
+
+use super::active::TRUST;
 use super::call::{Call, Context, Quiet};
 use super::leg::{Leg, Role};
 use super::link::{Level, Link, MAX_RANG, Talk, is_level};
@@ -39,14 +45,16 @@ impl Call {
         self.watch_level(cx.at);
         self.turn_outward(cx);
         self.move_on(cx);
-        self.dial();
+        self.dial(cx);
+        self.note_stops(cx);
         self.ring(cx);
         self.answer(cx);
+        self.hold(cx);
         self.listen(cx);
     }
 
     /// The outside party was visible and is gone.
-    fn outside_left(&self) -> bool {
+    pub(super) fn outside_left(&self) -> bool {
         let is_there = || self.legs.iter().any(|(_, leg)| leg.facts.role == Role::Trunk);
         self.trunk_seen && self.is_external() && !is_there()
     }
@@ -117,7 +125,12 @@ impl Call {
     }
 
     /// Ends the link because the call moved on, and begins the next.
-    fn hand_over(&mut self, heir: Option<Party>, transfer: TransferType, cx: &mut Context<'_>) {
+    pub(super) fn hand_over(
+        &mut self,
+        heir: Option<Party>,
+        transfer: TransferType,
+        cx: &mut Context<'_>,
+    ) {
         let at = self.quiet.as_ref().map_or(cx.at, |quiet| quiet.since);
         if self.link.open {
             self.tell_end(true, heir, at, cx);
@@ -134,7 +147,7 @@ impl Call {
     }
 
     /// Somebody inside called: whatever becomes of it has an end to be told.
-    fn dial(&mut self) {
+    fn dial(&mut self, cx: &mut Context<'_>) {
         let outward = matches!(self.direction, Some(Direction::Outgoing | Direction::Internal));
         if !outward || (self.link.dialer.is_some() && !self.link.dialed.is_empty()) {
             return;
@@ -145,9 +158,15 @@ impl Call {
             .find(|(_, leg)| leg.facts.originates && leg.facts.role == Role::User)
             .map(|(_, leg)| &leg.facts);
         let Some(dialer) = dialer else { return };
+        let (party, answered) = (dialer.party.clone(), dialer.is_answered());
         self.link.dialed.clone_from(&dialer.peer);
-        self.link.dialer = Some(dialer.party.clone());
         self.link.open = true;
+        let is_new = self.link.dialer.replace(party.clone()).is_none();
+        let is_own = self.link.transfer == TransferType::NotDef && self.link.talk.is_none();
+        let waits = !answered || self.far_side_rings();
+        if is_new && is_own && waits && self.direction == Some(Direction::Outgoing) {
+            self.tell_dialing(party, cx);
+        }
     }
 
     /// Phones and system destinations that are offered the call.
@@ -159,6 +178,7 @@ impl Call {
             if !is_first {
                 continue;
             }
+            self.tell_moved_to(&offered, cx);
             self.link.open = true;
             if self.link.rang.len() < MAX_RANG {
                 self.link.rang.push(offered.clone());
@@ -238,7 +258,8 @@ impl Call {
         let key = key.clone();
         self.reached_by(leg_born);
         let born = self.next_birth();
-        self.link.talk = Some(Talk { leg: key, user, since, rang_at, born });
+        self.tell_answered_elsewhere(&user, since, cx);
+        self.link.talk = Some(Talk { leg: key, user, since, rang_at, born, on_hold: false });
         self.link.number = self.link.number.max(1);
         self.link.open = true;
         self.tell_start(cx);
@@ -267,14 +288,31 @@ impl Call {
             return;
         }
         let resynced = cx.resynced;
-        self.quiet.get_or_insert(Quiet { since: cx.at, resynced, settled: false });
+        self.quiet.get_or_insert(Quiet { since: cx.at, resynced, settled: false, listed: None });
         if self.legs.is_empty() && self.trunk_seen {
             self.finish(cx);
         }
     }
 
+    /// When the settling time has passed, if that is waited for.
+    pub(super) fn settles_at(&self, settle: Duration) -> Option<i64> {
+        let quiet = self.quiet.as_ref().filter(|quiet| !quiet.settled)?;
+        let listed = quiet.listed.map(|listed| listed.plus(TRUST));
+        Some(quiet.since.plus(settle).max(listed.unwrap_or(i64::MIN)))
+    }
+
+    /// Time has passed, and nothing else.
+    pub(super) fn wake(&mut self, cx: &mut Context<'_>) {
+        if self.tells_stop_at().is_some_and(|due| due <= cx.at.steady()) {
+            self.tell_what_stopped(cx);
+        }
+        if self.settles_at(cx.settings.settle).is_some_and(|due| due <= cx.at.steady()) {
+            self.settle(cx);
+        }
+    }
+
     /// The settling time has passed.
-    pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
+    fn settle(&mut self, cx: &mut Context<'_>) {
         let Some(quiet) = &mut self.quiet else { return };
         quiet.settled = true;
         if self.legs.is_empty() {

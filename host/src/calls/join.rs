@@ -13,6 +13,7 @@
 
 use super::leg::{Facts, Leg, Role};
 use super::{Call, Engine, Pass};
+use crate::event::StopReason;
 use crate::source::notice::LegKey;
 
 impl Engine {
@@ -48,6 +49,7 @@ impl Engine {
             let legs = std::mem::take(&mut consultation.legs);
             aliases.append(&mut consultation.aliases);
             if consultation.over.is_none() {
+                consultation.stop_all(&StopReason::Moved, &mut pass.context(&self.settings));
                 consultation.finish(&mut pass.context(&self.settings));
             }
             pass.step.state.push((number.to_string(), None));

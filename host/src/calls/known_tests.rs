@@ -117,6 +117,6 @@ fn books_that_come_during_a_call_tell_nothing_twice() {
     story.snapshot(vec![ringing()]).restart().snapshot(vec![ringing()]);
     story.snapshot(Vec::new()).pass(5_000);
     let kinds: Vec<&str> = story.events.iter().map(|event| event.kind.name()).collect();
-    assert_eq!(kinds, ["ringing", "end"]);
-    assert_eq!(story.events[1].caller_id, CALLER);
+    assert_eq!(kinds, ["ringing", "ringing-stopped", "end"]);
+    assert_eq!(story.events[2].caller_id, CALLER);
 }

@@ -27,6 +27,9 @@ pub(super) struct Link {
     /// Whom the dialer called, as far as known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) dialed: String,
+    /// Whose ringing was told and has not stopped, as far as that was told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) ringers: Vec<Ringer>,
     /// Who was offered the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) rang: Vec<Party>,
@@ -45,6 +48,27 @@ pub(super) struct Talk {
     pub(super) rang_at: Option<At>,
     /// Its place in the order in which legs appeared and talks began.
     pub(super) born: u32,
+    /// The user has put the other side on hold, and that was told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) on_hold: bool,
+}
+
+/// A party whose ringing was told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ringer {
+    pub(super) party: Party,
+    pub(super) since: At,
+    /// Its last phone has stopped; why is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stopped: Option<Stopped>,
+}
+
+/// When a ringing stopped.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Stopped {
+    pub(super) at: At,
+    /// That was found by comparing snapshots.
+    pub(super) resynced: bool,
 }
 
 /// A queue or a group that looks for somebody.
@@ -70,6 +94,7 @@ impl Link {
             talk: None,
             dialer: None,
             dialed: String::new(),
+            ringers: Vec::new(),
             rang: Vec::new(),
             level: None,
         }

@@ -7,13 +7,19 @@
 //! whether the call moved on or is over is concluded from the legs alone (see `conclude.rs`). What
 //! 3CX says of a leg, and how far that can be trusted, is in `leg.rs`.
 
+mod active;
+mod afterwards;
 mod call;
 mod conclude;
+mod gate;
+mod hold;
 mod join;
 mod known;
 mod leg;
 mod link;
 pub mod replay;
+mod rows;
+mod stop;
 mod tell;
 mod time;
 pub mod title;
@@ -23,12 +29,15 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+pub use self::afterwards::Wanted;
+
+use self::afterwards::Afterwards;
 use self::call::{Call, Context};
 use self::known::KnownDns;
 use self::leg::Facts;
 use self::time::{At, Timeline};
 use self::title::Titles;
-use crate::event::{CallEvent, PartyKind};
+use crate::event::{CallEvent, PartyKind, StopReason};
 use crate::source::notice::{LegKey, Notice, Participant, Seen, Snapshot};
 
 /// A call that was over is remembered this long, in case it shows up again from a place that is
@@ -50,6 +59,8 @@ pub struct Settings {
     pub dns: BTreeMap<String, PartyKind>,
     /// The wording of the end event's title.
     pub titles: Titles,
+    /// What is wanted of the PBX's call log.
+    pub wanted: Wanted,
 }
 
 /// What follows from one notice. Both parts belong into one transaction.
@@ -99,12 +110,15 @@ pub struct Engine {
     timers: BTreeSet<(i64, i64)>,
     /// False while the PBX cannot be watched: silence then means nothing.
     watching: bool,
+    /// What is still to be known of calls that ended.
+    afterwards: Afterwards,
 }
 
 impl Engine {
     /// An engine that knows of no call.
     pub fn new(settings: Settings) -> Self {
         Self {
+            afterwards: Afterwards::new(settings.wanted),
             settings,
             timeline: Timeline::default(),
             known: KnownDns::default(),
@@ -120,8 +134,11 @@ impl Engine {
     /// and leaves the others in place.
     pub fn restore(&mut self, key: &str, state: &[u8]) -> anyhow::Result<()> {
         use anyhow::Context as _;
-        let mut call: Call = serde_json::from_slice(state)
-            .with_context(|| format!("reading the kept state of call {key}"))?;
+        let doing = || format!("reading the kept state of call {key}");
+        if key.starts_with(afterwards::PREFIX) {
+            return self.afterwards.restore(state).with_context(doing);
+        }
+        let mut call: Call = serde_json::from_slice(state).with_context(doing)?;
         for (leg, _) in &call.legs {
             self.legs.insert(leg.clone(), call.number);
         }
@@ -139,8 +156,9 @@ impl Engine {
 
     /// The reading of the monotonic clock at which [`Seen::Tick`] is due, if ever.
     pub fn next_tick(&self) -> Option<Duration> {
-        let (due, _) = self.timers.first()?;
-        self.watching.then(|| self.timeline.mono(*due))
+        let calls = self.timers.first().filter(|_| self.watching).map(|(due, _)| *due);
+        let due = calls.into_iter().chain(self.afterwards.due()).min()?;
+        Some(self.timeline.mono(due))
     }
 
     /// Takes in one notice.
@@ -156,8 +174,9 @@ impl Engine {
                 self.compare(snapshot, &mut pass);
             }
             Seen::Known(known) => self.known.read_books(known),
+            Seen::Active { calls } => self.hear_active(calls, &mut pass),
             Seen::Lost => self.watching = false,
-            Seen::Tick => {}
+            Seen::Logged { .. } | Seen::Tick => {}
         }
         for number in std::mem::take(&mut pass.touched) {
             self.conclude(number, &mut pass);
@@ -165,6 +184,7 @@ impl Engine {
         if self.watching {
             self.run_timers(at, &mut pass.step);
         }
+        self.look_afterwards(notice, &mut pass);
         self.known.introduce(&mut pass.step.events);
         pass.step
     }
@@ -287,6 +307,7 @@ impl Engine {
     /// Ends a call now, and forgets it.
     fn dismiss(&mut self, number: i64, pass: &mut Pass) {
         let Some(mut call) = self.remove(number) else { return };
+        call.stop_all(&StopReason::Unknown, &mut pass.context(&self.settings));
         call.finish(&mut pass.context(&self.settings));
         pass.step.state.push((number.to_string(), None));
     }
@@ -306,7 +327,7 @@ impl Engine {
             }
             let mut cx =
                 Context { settings: &self.settings, at, resynced: false, events: &mut step.events };
-            call.settle(&mut cx);
+            call.wake(&mut cx);
             self.keep(number, step);
         }
     }
@@ -340,18 +361,17 @@ impl Engine {
 }
 
 fn due(call: &Call, settle: Duration) -> Option<i64> {
-    match (&call.over, &call.quiet) {
-        (Some(over), _) => Some(over.plus(LINGER)),
-        (None, Some(quiet)) if !quiet.settled => Some(quiet.since.plus(settle)),
-        _ => None,
+    if let Some(over) = &call.over {
+        return Some(over.plus(LINGER));
     }
+    [call.settles_at(settle), call.tells_stop_at()].into_iter().flatten().min()
 }
 
 #[cfg(test)]
 impl Engine {
     fn is_empty(&self) -> bool {
         let indexes = self.aliases.is_empty() && self.legs.is_empty() && self.timers.is_empty();
-        self.calls.is_empty() && indexes
+        self.calls.is_empty() && indexes && self.afterwards.is_empty()
     }
 }
 

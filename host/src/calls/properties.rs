@@ -45,6 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
         Just(Status::Dialing),
         Just(Status::Ringing),
         Just(Status::Connected),
+        Just(Status::Other("Hold".into())),
         Just(Status::Other("Held".into()))
     ];
     prop_oneof![
@@ -173,9 +174,10 @@ proptest! {
         let story = play(&acts, true);
         for (chain, events) in chains(&story.events) {
             let rank = |event: &CallEvent| match event.kind {
-                EventKind::Ringing(_) => 0,
+                EventKind::Ringing(_) | EventKind::RingingStopped(_) | EventKind::Dialing => 0,
                 EventKind::Started(_) => 1,
-                _ => 2,
+                EventKind::Hold | EventKind::Resume => 2,
+                _ => 3,
             };
             let told: Vec<(u32, i32)> =
                 events.iter().map(|event| (event.id.link, rank(event))).collect();
@@ -183,6 +185,57 @@ proptest! {
             let numbers: Vec<u32> = events.iter().map(|event| event.sequence).collect();
             let counted: Vec<u32> = (1..).take(numbers.len()).collect();
             prop_assert_eq!(numbers, counted, "{} skips or repeats a number", chain);
+        }
+    }
+
+    #[test]
+    fn every_ringing_ends_with_its_answer_or_stops(
+        acts in prop::collection::vec(act(), 0..80)
+    ) {
+        let story = play(&acts, true);
+        for (chain, events) in chains(&story.events) {
+            let mut rings: Vec<(&str, u32)> = Vec::new();
+            for event in events {
+                let ringer = (event.user.number.as_str(), event.id.link);
+                let place = rings.iter().position(|known| *known == ringer);
+                match (&event.kind, place) {
+                    (EventKind::Ringing(_), None) => rings.push(ringer),
+                    (EventKind::Ringing(_), Some(_)) => {
+                        prop_assert!(false, "{chain}: {ringer:?} rings twice");
+                    }
+                    (EventKind::RingingStopped(_), Some(place)) => { rings.remove(place); }
+                    (EventKind::RingingStopped(_), None) => {
+                        prop_assert!(false, "{chain}: {ringer:?} stops and did not ring");
+                    }
+                    (EventKind::Started(_), _) => rings.retain(|(user, _)| *user != ringer.0),
+                    (EventKind::Ended(_), _) => {
+                        prop_assert!(rings.is_empty(), "{chain}: {rings:?} ring beyond the end");
+                    }
+                    _ => {}
+                }
+            }
+            prop_assert!(rings.is_empty(), "{chain}: {rings:?} ring for ever");
+        }
+    }
+
+    #[test]
+    fn a_hold_and_a_resume_take_turns_in_a_talk(acts in prop::collection::vec(act(), 0..80)) {
+        let story = play(&acts, true);
+        for (chain, events) in chains(&story.events) {
+            let mut talk: Option<(&str, bool)> = None;
+            for event in events {
+                let user = event.user.number.as_str();
+                match &event.kind {
+                    EventKind::Started(_) => talk = Some((user, false)),
+                    EventKind::Ended(_) => talk = None,
+                    EventKind::Hold | EventKind::Resume => {
+                        let holds = event.kind == EventKind::Hold;
+                        prop_assert_eq!(talk, Some((user, !holds)), "{}", chain);
+                        talk = Some((user, holds));
+                    }
+                    _ => {}
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Engine, Settings, title::Titles};
+use super::{Engine, Settings, Wanted, title::Titles};
 use crate::clock::Moment;
 use crate::event::{CallEvent, Callback, Ended, EventKind, Party, TransferType};
 use crate::source::notice::{Notice, Seen};
@@ -39,6 +39,11 @@ fn settings(header: &Header) -> Settings {
         dids: header.dids.clone(),
         dns: header.dns.clone(),
         titles: Titles::default(),
+        // Without looks into the log, which are notices, too, nothing comes of it.
+        wanted: Wanted {
+            recordings: true,
+            callback_wait: Duration::from_millis(header.callback_wait_ms),
+        },
     }
 }
 
@@ -93,12 +98,14 @@ pub fn line(event: &CallEvent) -> String {
         }
         EventKind::Ended(ended) => end(ended, &mut words),
         EventKind::RingingStopped(stopped) => {
-            words.push(format!("{:?}", stopped.reason).to_lowercase());
+            words.push(stopped.reason.name().to_owned());
             format!(" rang={}", ms(Some(stopped.rang_ms)))
         }
-        EventKind::Dialing | EventKind::Hold | EventKind::Resume | EventKind::Recording(_) => {
-            String::new()
+        EventKind::Recording(recording) => {
+            words.push(format!("url={:?}", recording.url));
+            format!(" talk={}", ms(recording.duration_ms))
         }
+        EventKind::Dialing | EventKind::Hold | EventKind::Resume => String::new(),
     };
     if event.resynced {
         words.push("resynced".to_owned());

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::call::{Call, Context};
+use super::link::Ringer;
 use super::time::At;
-use super::title::{self, clock_text};
+use super::title;
 use crate::event::{
     CallEvent, CallId, Callback, Direction, Ended, EventKind, FinishType, LocalTime, Party,
     PartyKind, Ringing, Side, Started,
@@ -13,11 +14,18 @@ use crate::event::{
 impl Call {
     /// `user` is being offered the call.
     pub(super) fn tell_ringing(&mut self, user: Party, cx: &mut Context<'_>) {
+        self.link.ringers.reserve_exact(1);
+        self.link.ringers.push(Ringer { party: user.clone(), since: cx.at, stopped: None });
         let ringing = Ringing {
             transfer: self.link.transfer,
             transferred_by: self.link.transferred_by.clone(),
         };
         self.tell(user, cx.at, EventKind::Ringing(ringing), cx);
+    }
+
+    /// `user` dials out.
+    pub(super) fn tell_dialing(&mut self, user: Party, cx: &mut Context<'_>) {
+        self.tell(user, cx.at, EventKind::Dialing, cx);
     }
 
     /// The link's talk has begun.
@@ -42,11 +50,12 @@ impl Call {
         at: At,
         cx: &mut Context<'_>,
     ) {
+        self.tell_stops_of_end(transferred, cx);
         let talk = self.link.talk.as_ref();
         let answered_at = talk.map(|talk| talk.since);
         let rang_at = talk.and_then(|talk| talk.rang_at);
         let user = talk.map_or_else(|| self.missed_user(at, cx), |talk| talk.user.clone());
-        let mut ended = Ended {
+        let ended = Ended {
             finish: if talk.is_some() { FinishType::Ok } else { FinishType::Missed },
             transferred,
             transferred_to,
@@ -60,7 +69,6 @@ impl Call {
             callback_ordered: self.callback(at, cx),
             unanswered: self.unanswered(&user),
         };
-        ended.title = self.title(&ended, &user, cx);
         self.tell(user, at, EventKind::Ended(ended), cx);
     }
 
@@ -106,41 +114,11 @@ impl Call {
         if in_queue && self.link.talk.is_none() { Callback::Unknown } else { Callback::No }
     }
 
-    fn title(&self, ended: &Ended, user: &Party, cx: &Context<'_>) -> String {
-        let titles = &cx.settings.titles;
-        let template = match (self.direction, ended.finish) {
-            (Some(Direction::Outgoing), FinishType::Ok) => &titles.outgoing,
-            (Some(Direction::Outgoing), FinishType::Missed) => &titles.outgoing_missed,
-            (Some(Direction::Internal), FinishType::Ok) => &titles.internal,
-            (Some(Direction::Internal), FinishType::Missed) => &titles.internal_missed,
-            (_, FinishType::Ok) => &titles.incoming,
-            (_, FinishType::Missed) if user.kind == PartyKind::Queue => {
-                &titles.incoming_missed_queue
-            }
-            (_, FinishType::Missed) => &titles.incoming_missed,
-        };
-        title::render(template, &|name| match name {
-            "caller" if self.caller_id.is_empty() => "unknown number".to_owned(),
-            "caller" => self.caller_id.clone(),
-            "user" => user.number.clone(),
-            "did" => self.did.as_ref().map(|did| did.label().to_owned()).unwrap_or_default(),
-            "queue" => self.queue.as_ref().map(|q| q.number.clone()).unwrap_or_default(),
-            "duration" => clock_text(ended.talk_ms.unwrap_or_default()),
-            "wait" => clock_text(ended.wait_ms),
-            "callback" if ended.callback_ordered == Callback::Yes => "callback ordered".to_owned(),
-            "transfer" if ended.transferred => match &ended.transferred_to {
-                Some(to) => format!("transferred to {}", to.number),
-                None => "transferred".to_owned(),
-            },
-            _ => String::new(),
-        })
-    }
-
-    fn tell(&mut self, user: Party, at: At, kind: EventKind, cx: &mut Context<'_>) {
+    pub(super) fn tell(&mut self, user: Party, at: At, kind: EventKind, cx: &mut Context<'_>) {
         self.sequence = self.sequence.saturating_add(1);
         let quiet_resync = self.quiet.as_ref().is_some_and(|quiet| quiet.resynced);
         let incoming = self.direction != Some(Direction::Outgoing);
-        cx.events.push(CallEvent {
+        let mut event = CallEvent {
             event_id: format!("{}-{}-{}", cx.settings.pbx, self.chain, self.sequence),
             id: CallId { chain: self.chain.clone(), link: self.link.number },
             sequence: self.sequence,
@@ -155,7 +133,9 @@ impl Call {
             occurred_at: local(at, cx),
             resynced: cx.resynced || quiet_resync,
             kind,
-        });
+        };
+        title::entitle(&mut event, &cx.settings.titles);
+        cx.events.push(event);
     }
 }
 

@@ -17,6 +17,7 @@ fn settings() -> Settings {
         dids: [("420226201001".into(), "PragueDID".into())].into(),
         dns: BTreeMap::new(),
         titles: Titles::default(),
+        wanted: Wanted::default(),
     }
 }
 
@@ -28,6 +29,7 @@ pub(super) struct Story {
     pub(super) events: Vec<CallEvent>,
     pub(super) kept: BTreeMap<String, Vec<u8>>,
     dns: Vec<Dn>,
+    wanted: Wanted,
 }
 
 /// What a participant is made from, in the order: DN, status, other side.
@@ -80,7 +82,7 @@ impl LegSketch {
 }
 
 impl Story {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with_dns(&[
             ("106", DnType::Extension),
             ("107", DnType::Extension),
@@ -97,7 +99,17 @@ impl Story {
             events: Vec::new(),
             kept: BTreeMap::new(),
             dns: dns.iter().map(|(n, k)| Dn { number: (*n).into(), kind: k.clone() }).collect(),
+            wanted: Wanted::default(),
         };
+        story.snapshot(Vec::new());
+        story
+    }
+
+    /// The usual numbers, and this is wanted of the call log.
+    pub(super) fn wanting(wanted: Wanted) -> Self {
+        let mut story = Self::new();
+        story.wanted = wanted;
+        story.restart();
         story.snapshot(Vec::new());
         story
     }
@@ -122,7 +134,7 @@ impl Story {
         self.see(Seen::Leg(Box::new(sketch.0)))
     }
 
-    fn gone(&mut self, dn: &str, id: i64) -> &mut Self {
+    pub(super) fn gone(&mut self, dn: &str, id: i64) -> &mut Self {
         self.see(Seen::LegGone(LegKey { dn: dn.into(), id }))
     }
 
@@ -139,7 +151,7 @@ impl Story {
 
     /// The process is killed and another takes over what was kept.
     pub(super) fn restart(&mut self) -> &mut Self {
-        self.engine = Engine::new(settings());
+        self.engine = Engine::new(Settings { wanted: self.wanted, ..settings() });
         for (key, state) in &self.kept {
             self.engine.restore(key, state).unwrap();
         }
@@ -154,8 +166,17 @@ impl Story {
         self.see(Seen::Snapshot(Snapshot { after_gap: true, dns, legs }))
     }
 
-    /// One line per event: kind, user, link, what is particular.
-    fn told(&self) -> Vec<String> {
+    /// One line per usual event: kind, user, link, what is particular.
+    pub(super) fn told(&self) -> Vec<String> {
+        self.lines(|event| event.kind.is_usual())
+    }
+
+    /// One line per event of any kind.
+    pub(super) fn told_of_all_kinds(&self) -> Vec<String> {
+        self.lines(|_| true)
+    }
+
+    fn lines(&self, wanted: fn(&CallEvent) -> bool) -> Vec<String> {
         let line = |event: &CallEvent| {
             let user = format!("{}({})", event.user.number, event.user.kind.user_type());
             let tail = match &event.kind {
@@ -164,11 +185,12 @@ impl Story {
                     let moved = if e.transferred { " moved" } else { "" };
                     format!(" {:?}{moved}", e.finish)
                 }
+                EventKind::RingingStopped(stopped) => format!(" {}", stopped.reason.name()),
                 _ => String::new(),
             };
             format!("{} {user} -{}{tail}", event.kind.name(), event.id.link)
         };
-        self.events.iter().map(line).collect()
+        self.events.iter().filter(|event| wanted(event)).map(line).collect()
     }
 
     fn titles(&self) -> Vec<&str> {
@@ -283,8 +305,9 @@ fn a_queue_rings_all_agents_under_one_id_and_one_answers() {
             "end 107(ext) -1 Ok"
         ]
     );
-    assert_eq!(story.events[3].queue.as_ref().unwrap().number, "800");
-    let ended = end_of(&story.events[4]).unwrap();
+    let usual: Vec<&CallEvent> = story.events.iter().filter(|it| it.kind.is_usual()).collect();
+    assert_eq!(usual[3].queue.as_ref().unwrap().number, "800");
+    let ended = end_of(usual[4]).unwrap();
     assert_eq!(ended.unanswered.iter().map(|p| p.number.as_str()).collect::<Vec<_>>(), ["106"]);
 }
 
@@ -523,7 +546,7 @@ fn a_reused_call_number_is_a_new_call() {
         leg("106", 1, Status::Ringing).with(|leg| leg.party_caller_id = "420111222333".into());
     story.leg(other).pass(1_000).gone("106", 1).pass(2_000);
     assert_eq!(story.told()[2..], ["ringing 106(ext) -0", "end 106(ext) -0 Missed"]);
-    assert_ne!(story.events[0].id.chain, story.events[2].id.chain);
+    assert_ne!(story.events[0].id.chain, story.events.last().unwrap().id.chain);
 }
 
 #[test]
@@ -532,4 +555,109 @@ fn nothing_is_kept_of_a_call_for_ever() {
     story.leg(leg("106", 1, Status::Ringing)).pass(2_000).gone("106", 1).pass(700_000);
     assert!(story.kept.is_empty());
     assert!(story.engine.is_empty());
+}
+
+/// How long each ringing that stopped had lasted.
+fn rang(story: &Story) -> Vec<(&str, u32)> {
+    let events = story.events.iter();
+    events
+        .filter_map(|event| match &event.kind {
+            EventKind::RingingStopped(it) => Some((event.user.number.as_str(), it.rang_ms)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_ringing_that_stops_is_told_with_the_time_it_lasted_not_that_it_took_to_know_why() {
+    let mut story = Story::new();
+    story.leg(queue_leg(1)).leg(leg("106", 2, Status::Ringing)).pass(3_000);
+    story.gone("106", 2).pass(100);
+    assert_eq!(rang(&story), []);
+    story.pass(400);
+    assert_eq!(rang(&story), [("106", 3_000)]);
+    let stopped = story.events.last().unwrap();
+    assert_eq!(stopped.occurred_at.epoch_ms() - story.events[0].occurred_at.epoch_ms(), 3_000);
+    story.pass(5_000).gone("800", 1).pass(2_000);
+    assert_eq!(rang(&story), [("106", 3_000), ("800", 8_500)]);
+    assert_eq!(
+        story.told_of_all_kinds(),
+        [
+            "ringing 800(queue) -0",
+            "ringing 106(ext) -0",
+            "ringing-stopped 106(ext) -0 unknown",
+            "ringing-stopped 800(queue) -0 caller-gone",
+            "end 800(queue) -0 Missed"
+        ]
+    );
+}
+
+#[test]
+fn a_phone_that_stops_before_the_answer_elsewhere_is_seen_was_not_rejected() {
+    let mut story = Story::new();
+    story.leg(leg("106", 1, Status::Ringing)).leg(leg("107", 2, Status::Ringing)).pass(3_000);
+    story.gone("106", 1).pass(4).leg(leg("107", 2, Status::Connected)).pass(5_000);
+    story.gone("107", 2).pass(2_000);
+    assert_eq!(
+        story.told_of_all_kinds(),
+        [
+            "ringing 106(ext) -0",
+            "ringing 107(ext) -0",
+            "ringing-stopped 106(ext) -0 answered-elsewhere",
+            "start 107(ext) -1 NotDef",
+            "end 107(ext) -1 Ok"
+        ]
+    );
+}
+
+#[test]
+fn a_restart_while_the_reason_of_a_stop_is_waited_for_loses_nothing() {
+    let queue = || queue_leg(1);
+    let mut story = Story::new();
+    story.leg(queue()).leg(leg("106", 2, Status::Ringing)).pass(3_000).gone("106", 2).pass(100);
+    story.restart().snapshot(vec![queue(), leg("107", 3, Status::Ringing)]);
+    let told = story.told_of_all_kinds();
+    assert_eq!(told[2..], ["ringing-stopped 106(ext) -0 moved", "ringing 107(ext) -0"]);
+    assert_eq!(rang(&story), [("106", 3_000)]);
+}
+
+#[test]
+fn a_phone_that_stopped_while_nobody_watched_tells_no_reason() {
+    let mut story = Story::new();
+    story.leg(queue_leg(1)).leg(leg("106", 2, Status::Ringing)).pass(3_000);
+    story.see(Seen::Lost).pass(60_000).snapshot(Vec::new()).pass(2_000);
+    let told = story.told_of_all_kinds();
+    assert_eq!(told[2], "ringing-stopped 800(queue) -0 unknown");
+    assert_eq!(told[3], "ringing-stopped 106(ext) -0 unknown");
+    assert!(story.events[2].resynced && story.events[3].resynced);
+}
+
+#[test]
+fn an_outgoing_call_that_was_up_when_it_was_first_seen_was_not_dialled_now() {
+    let mut story = Story::new();
+    story.leg(leg("106", 1, Status::Connected).outgoing()).pass(9_000).gone("106", 1).pass(2_000);
+    assert_eq!(story.told_of_all_kinds(), ["start 106(ext) -1 NotDef", "end 106(ext) -1 Ok"]);
+}
+
+#[test]
+fn a_hold_that_shows_as_a_status_is_told_also_over_a_restart() {
+    let status = |word: &str| leg("106", 1, Status::Other(word.into()));
+    let mut story = Story::new();
+    story.leg(leg("106", 1, Status::Ringing)).pass(1_000).leg(leg("106", 1, Status::Connected));
+    story.pass(1_000).leg(status("Hold")).leg(status("hold")).pass(1_000);
+    story.restart().snapshot(vec![status("Hold")]).pass(1_000);
+    story.leg(leg("106", 1, Status::Connected)).pass(1_000);
+    story.leg(status("Held")).pass(1_000).leg(status("Whatever")).pass(1_000);
+    story.leg(status("Hold")).pass(1_000).gone("106", 1).pass(2_000);
+    assert_eq!(
+        story.told_of_all_kinds(),
+        [
+            "ringing 106(ext) -0",
+            "start 106(ext) -1 NotDef",
+            "hold 106(ext) -1",
+            "resume 106(ext) -1",
+            "hold 106(ext) -1",
+            "end 106(ext) -1 Ok"
+        ]
+    );
 }

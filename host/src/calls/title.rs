@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::event::{CallEvent, Callback, Direction, EventKind, FinishType, PartyKind};
+
 /// The names that a template may use.
 pub const PLACEHOLDERS: [&str; 8] =
     ["caller", "user", "did", "queue", "duration", "wait", "callback", "transfer"];
@@ -44,6 +46,40 @@ impl Default for Titles {
             internal: "Internal call from {caller} to {user}[, {transfer}], {duration}".into(),
             internal_missed: "Missed internal call from {caller} to {user}, waited {wait}".into(),
         }
+    }
+}
+
+/// Gives an end event its title.
+pub(super) fn entitle(event: &mut CallEvent, titles: &Titles) {
+    let EventKind::Ended(ended) = &event.kind else { return };
+    let template = match (event.direction, ended.finish) {
+        (Direction::Outgoing, FinishType::Ok) => &titles.outgoing,
+        (Direction::Outgoing, FinishType::Missed) => &titles.outgoing_missed,
+        (Direction::Internal, FinishType::Ok) => &titles.internal,
+        (Direction::Internal, FinishType::Missed) => &titles.internal_missed,
+        (_, FinishType::Ok) => &titles.incoming,
+        (_, FinishType::Missed) if event.user.kind == PartyKind::Queue => {
+            &titles.incoming_missed_queue
+        }
+        (_, FinishType::Missed) => &titles.incoming_missed,
+    };
+    let title = render(template, &|name| match name {
+        "caller" if event.caller_id.is_empty() => "unknown number".to_owned(),
+        "caller" => event.caller_id.clone(),
+        "user" => event.user.number.clone(),
+        "did" => event.did.as_ref().map(|did| did.label().to_owned()).unwrap_or_default(),
+        "queue" => event.queue.as_ref().map(|q| q.number.clone()).unwrap_or_default(),
+        "duration" => clock_text(ended.talk_ms.unwrap_or_default()),
+        "wait" => clock_text(ended.wait_ms),
+        "callback" if ended.callback_ordered == Callback::Yes => "callback ordered".to_owned(),
+        "transfer" if ended.transferred => match &ended.transferred_to {
+            Some(to) => format!("transferred to {}", to.number),
+            None => "transferred".to_owned(),
+        },
+        _ => String::new(),
+    });
+    if let EventKind::Ended(ended) = &mut event.kind {
+        ended.title = title;
     }
 }
 

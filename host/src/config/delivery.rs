@@ -1,5 +1,5 @@
 //! How one endpoint is delivered to: these keys of `[webhook]`. What it all means is in the module
-//! that does it, `crate::delivery`.
+//! that does it, the stage `delivery`.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -111,13 +111,6 @@ pub enum Fault {
         /// The plugin that was probably meant.
         nearest: Option<String>,
     },
-    /// The value is right but this version cannot do it.
-    NotServed {
-        /// The value.
-        value: String,
-        /// What can be done.
-        served: String,
-    },
     /// A `${...}` that leads nowhere.
     Reference {
         /// As typed, such as `${env:NAME}`.
@@ -200,9 +193,6 @@ impl fmt::Display for Fault {
             }
             Self::UnknownPlugin { name, .. } => {
                 write!(f, "there is no plugin \"{name}\"; add [plugin.{name}] with its file")
-            }
-            Self::NotServed { value, served } => {
-                write!(f, "\"{value}\" is not served by this version; served are {served}")
             }
             Self::Reference { reference, reason } => write!(f, "{reference}: {reason}"),
             Self::NoFile(path) => write!(f, "there is no file \"{}\"", path.display()),

@@ -47,6 +47,7 @@ pub(super) const PBX: SectionKeys = SectionKeys {
         "timezone",
         "snapshot_every",
         "settle",
+        "callback_wait",
         "ca_file",
         "insecure",
         "source",

@@ -41,7 +41,7 @@ pub use self::secret::Secret;
 pub use self::service::{LogConfig, LogFormat, LogLevel};
 pub use self::surroundings::{Machine, Surroundings};
 pub use self::titles::Titles;
-pub use self::webhook::{EndpointConfig, ServedEvent};
+pub use self::webhook::{Dialect, EndpointConfig, ServedEvent};
 
 use self::error::{Report, nearest};
 use self::ini::{Document, Section};

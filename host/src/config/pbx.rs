@@ -28,6 +28,9 @@ pub struct PbxConfig {
     pub snapshot_every: Duration,
     /// How long a call without any visible leg is kept before it counts as over.
     pub settle: Duration,
+    /// How long the end of an incoming call in a queue is held back until it is known whether a
+    /// callback was ordered; zero: it leaves at once.
+    pub callback_wait: Duration,
     /// PEM file with certificates to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
     /// Accept any certificate.
@@ -54,6 +57,8 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PbxConfig> {
     let snapshot_every = reader.or("snapshot_every", SECOND * 45, snapshot_every);
     let settle = value::duration(SECOND / 10, SECOND * 60);
     let settle = reader.or("settle", SECOND * 2, settle);
+    let callback_wait = value::duration(Duration::ZERO, SECOND * 60);
+    let callback_wait = reader.or("callback_wait", Duration::ZERO, callback_wait);
     let ca_file = reader.optional("ca_file", value::file);
     let insecure = reader.or("insecure", false, value::flag);
     let sources = [("callcontrol", PbxSource::CallControl)];
@@ -74,6 +79,7 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PbxConfig> {
         timezone: timezone.unwrap_or_else(|| machine_zone(reader)),
         snapshot_every,
         settle,
+        callback_wait,
         ca_file,
         insecure,
         source,

@@ -23,13 +23,15 @@ pub struct EndpointConfig {
     pub events: Vec<ServedEvent>,
     /// Whether calls between two internal numbers are sent too.
     pub internal: bool,
+    /// How plain-get spells what is sent.
+    pub dialect: Dialect,
     /// Which calls to send.
     pub filter: Filter,
     /// How it is delivered to.
     pub delivery: DeliveryConfig,
 }
 
-/// The kinds of event that this version can send.
+/// The kinds of event that an endpoint can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServedEvent {
     /// A destination starts to ring.
@@ -38,13 +40,55 @@ pub enum ServedEvent {
     Start,
     /// A link ended.
     End,
+    /// A phone stopped ringing without an answer of its own.
+    RingingStopped,
+    /// An outgoing call was dialled.
+    Dialing,
+    /// The user put the other side on hold.
+    Hold,
+    /// The user took the other side back.
+    Resume,
+    /// A recording is there.
+    Recording,
 }
 
-const SERVED: [(&str, ServedEvent); 3] =
-    [("ringing", ServedEvent::Ringing), ("start", ServedEvent::Start), ("end", ServedEvent::End)];
+/// By their names, the usual ones first.
+const SERVED: [(&str, ServedEvent); 8] = [
+    ("ringing", ServedEvent::Ringing),
+    ("start", ServedEvent::Start),
+    ("end", ServedEvent::End),
+    ("ringing-stopped", ServedEvent::RingingStopped),
+    ("dialing", ServedEvent::Dialing),
+    ("hold", ServedEvent::Hold),
+    ("resume", ServedEvent::Resume),
+    ("recording", ServedEvent::Recording),
+];
 
-/// Kinds of event that have a name but are not made yet.
-const NOT_SERVED: [&str; 5] = ["ringing-stopped", "dialing", "hold", "resume", "recording"];
+/// What is sent where `events` is not set.
+const USUAL: [ServedEvent; 3] = [ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End];
+
+/// How plain-get spells an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// As the original did at first: a start is `hangupincoming` or `hangupoutgoing`.
+    #[default]
+    Classic,
+    /// As the original did later: a start is `pickupincoming` or `pickupoutgoing`, and every event
+    /// carries `chid` and `inbound_did`.
+    Pickup,
+}
+
+const DIALECTS: [(&str, Dialect); 2] = [("classic", Dialect::Classic), ("pickup", Dialect::Pickup)];
+
+impl Dialect {
+    /// The name in the .ini.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Pickup => "pickup",
+        }
+    }
+}
 
 impl ServedEvent {
     /// The name in the .ini, the same as [`crate::event::EventKind::name`].
@@ -53,6 +97,11 @@ impl ServedEvent {
             Self::Ringing => "ringing",
             Self::Start => "start",
             Self::End => "end",
+            Self::RingingStopped => "ringing-stopped",
+            Self::Dialing => "dialing",
+            Self::Hold => "hold",
+            Self::Resume => "resume",
+            Self::Recording => "recording",
         }
     }
 }
@@ -70,9 +119,9 @@ impl EndpointConfig {
 pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig> {
     let url = reader.required("url", "the address that events are sent to", value::address);
     let plugins = reader.or("plugins", vec![PLAIN_GET.to_owned()], chain);
-    let events = reader.or("events", SERVED.map(|(_, kind)| kind).to_vec(), events);
+    let events = reader.or("events", USUAL.to_vec(), events);
     let internal = reader.or("internal", false, value::flag);
-    reader.optional("dialect", dialect);
+    let dialect = reader.or("dialect", Dialect::default(), dialect);
     let filter = Filter {
         did: reader.or("did", Vec::new(), patterns),
         user: reader.or("user", Vec::new(), patterns),
@@ -96,6 +145,7 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig
         plugins,
         events,
         internal,
+        dialect,
         filter,
         delivery,
     })
@@ -109,10 +159,6 @@ fn chain(value: &Value<'_>) -> Result<Vec<String>, Fault> {
 fn events(value: &Value<'_>) -> Result<Vec<ServedEvent>, Fault> {
     let mut events = Vec::new();
     for word in value::list(value)? {
-        if NOT_SERVED.contains(&word) {
-            let served = SERVED.map(|(name, _)| name).join(", ");
-            return Err(Fault::NotServed { value: word.to_owned(), served });
-        }
         let event = value::word(value, word, "event", &SERVED)?;
         if !events.contains(&event) {
             events.push(event);
@@ -121,15 +167,8 @@ fn events(value: &Value<'_>) -> Result<Vec<ServedEvent>, Fault> {
     Ok(events)
 }
 
-/// The spelling of the plain GET; only the original one so far.
-fn dialect(value: &Value<'_>) -> Result<(), Fault> {
-    match value.text.as_str() {
-        "pickup" => {
-            let served = "classic".to_owned();
-            Err(Fault::NotServed { value: value.text.clone(), served })
-        }
-        text => value::word(value, text, "dialect", &[("classic", ())]),
-    }
+fn dialect(value: &Value<'_>) -> Result<Dialect, Fault> {
+    value::word(value, &value.text, "dialect", &DIALECTS)
 }
 
 fn patterns(value: &Value<'_>) -> Result<Vec<Pattern>, Fault> {

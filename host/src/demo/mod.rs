@@ -77,6 +77,9 @@ pub async fn run(stage: Stage, shutdown: impl Future<Output = ()>) -> anyhow::Re
     let app = App::build(config, Clock::system())
         .map_err(|faults| anyhow::anyhow!(faults.0.join("; ")))?
         .observed_by(Box::new(move |event| {
+            if !event.kind.is_usual() {
+                return;
+            }
             // The screen is gone only when the demo is over.
             let _ = events.send(Sight::Event(Box::new(event.clone())));
         }));

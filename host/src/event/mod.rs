@@ -145,6 +145,20 @@ pub enum StopReason {
     Other(String),
 }
 
+impl StopReason {
+    /// The word for it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::AnsweredElsewhere => "answered-elsewhere",
+            Self::Moved => "moved",
+            Self::CallerGone => "caller-gone",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+            Self::Other(name) => name,
+        }
+    }
+}
+
 /// A phone, a queue or another internal destination starts to ring.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ringing {
@@ -249,6 +263,11 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Sent where the .ini does not say which events to send: ringing, start, end.
+    pub fn is_usual(&self) -> bool {
+        matches!(self, Self::Ringing(_) | Self::Started(_) | Self::Ended(_))
+    }
+
     /// The name by which the .ini's `events` selects this kind.
     pub fn name(&self) -> &'static str {
         match self {

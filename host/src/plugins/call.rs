@@ -154,8 +154,24 @@ impl Plugin {
     /// Blocks until the plugin has returned or was stopped, and before that while two other calls
     /// are under way; meant for a thread of its own.
     pub fn transform(&self, event: &CallEvent, draft: &Request) -> Result<Outcome, PluginFailure> {
+        self.transform_for(&[], event, draft)
+    }
+
+    /// [`Self::transform`], with names and values that say something of the endpoint; the plugin
+    /// finds them as the draft's `extra`.
+    pub fn transform_for(
+        &self,
+        hints: &[(&str, &str)],
+        event: &CallEvent,
+        draft: &Request,
+    ) -> Result<Outcome, PluginFailure> {
         let version = &self.description.version;
-        let (given, draft) = (types::CallEvent::from(event), types::HttpRequest::from(draft));
+        let extra = hints.iter().map(|(name, value)| types::Field {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+        });
+        let draft = types::HttpRequest { extra: extra.collect(), ..draft.into() };
+        let given = types::CallEvent::from(event);
         self.callable.call_and_check(
             &event.event_id,
             |world, store| world.callhook_plugin_transform().call_transform(store, &given, &draft),

@@ -1,7 +1,8 @@
 //! Which events go to which endpoints, and through which chain of plugins.
 //!
 //! For every endpoint that wants an event, a draft (`GET` to the endpoint's URL) goes through the
-//! endpoint's plugins in order; every request that one returns is the draft of the next. If one
+//! endpoint's plugins in order; every request that one returns is the draft of the next. With each
+//! draft a plugin is told which endpoint it is for, and that endpoint's dialect. If one
 //! of them fails, the endpoint gets nothing for this event, and the failure is kept with it: half
 //! of what a mapping meant is worse than a dead letter that can be replayed.
 
@@ -59,11 +60,13 @@ pub struct Failed {
 impl Route {
     /// Sends drafts through the chain.
     fn requests(&self, event: &CallEvent) -> Result<Vec<Request>, PluginFailure> {
+        let endpoint = &self.endpoint;
+        let hints = [("endpoint", endpoint.name.as_str()), ("dialect", endpoint.dialect.name())];
         let mut drafts = vec![Request::draft(self.endpoint.url.as_str())];
         for plugin in &self.chain {
             let mut made = Vec::new();
             for draft in &drafts {
-                match plugin.transform(event, draft)? {
+                match plugin.transform_for(&hints, event, draft)? {
                     Outcome::Send(requests) => made.extend(requests),
                     Outcome::Skip(reason) => tracing::debug!(
                         event = event.event_id,

@@ -27,6 +27,18 @@ pub enum Seen {
     Snapshot(Snapshot),
     /// What the PBX's books say of its numbers. Replaces what they said before.
     Known(Box<Known>),
+    /// What the PBX's call log says of the last calls, as far as it was asked for. That it comes
+    /// at all, be it empty, shows that the log can be read.
+    Logged {
+        /// The rows.
+        rows: Vec<LogRow>,
+    },
+    /// The calls that are going on, of those that the client may know of, by their run-time
+    /// numbers. Told only while a call is out of sight.
+    Active {
+        /// The numbers.
+        calls: Vec<i64>,
+    },
     /// The PBX can no longer be watched. A snapshot follows when it can.
     Lost,
     /// Nothing new, but time has passed.
@@ -84,6 +96,40 @@ pub struct KnownNumber {
     /// The person's e-mail address; never empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+}
+
+/// A row of the PBX's call log: one segment of a call, between two parties. The log knows calls by
+/// other ids than the run-time numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRow {
+    /// The same on all rows of one call; empty where the PBX tells none.
+    pub call: String,
+    /// Who called.
+    pub from: LogParty,
+    /// Who was called.
+    pub to: LogParty,
+    /// When the segment began, by the PBX's clock.
+    pub started: jiff::Timestamp,
+    /// How long it rang.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ringing_ms: Option<u32>,
+    /// How long they talked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub talking_ms: Option<u32>,
+    /// Whether it was answered, by whomever.
+    pub answered: bool,
+    /// Where its recordings are, as the PBX tells it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<String>,
+}
+
+/// A side of a segment. Texts are empty where the PBX says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogParty {
+    /// The internal number: extension, queue, trunk.
+    pub dn: String,
+    /// The number that is shown: the one outside, for a trunk.
+    pub number: String,
 }
 
 /// A leg of a call: one participant of one DN. Ids are run-time counters of the PBX and start

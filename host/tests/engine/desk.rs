@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use callhook::calls::title::Titles;
-use callhook::calls::{Engine, Settings};
+use callhook::calls::{Engine, Settings, Wanted};
 use callhook::clock::Moment;
 use callhook::event::{CallEvent, Direction, EventKind};
 use callhook::source::notice::{self, DnType, LegKey, Notice, Seen, Snapshot};
@@ -98,6 +98,21 @@ impl Desk {
 
     pub(crate) fn parks(&mut self, call: i64, by: &str) -> &mut Self {
         self.act(|exchange| exchange.park(call, Who::Dn(by), "SP0"))
+    }
+
+    pub(crate) fn holds(&mut self, call: i64, by: &str) -> &mut Self {
+        self.act(|exchange| exchange.hold(call, Who::Dn(by)))
+    }
+
+    pub(crate) fn resumes(&mut self, call: i64, by: &str) -> &mut Self {
+        self.act(|exchange| exchange.resume(call, Who::Dn(by)))
+    }
+
+    /// Callhook is killed and started again, and looks at what there is.
+    pub(crate) fn begins_anew(&mut self) -> &mut Self {
+        self.restart();
+        self.snapshot(true);
+        self
     }
 
     pub(crate) fn hangs_up(&mut self, call: i64, dn: &str) -> &mut Self {
@@ -207,9 +222,12 @@ impl Desk {
         assert!(self.kept.is_empty(), "kept: {:?}", self.kept.keys());
     }
 
-    /// The events as lines.
-    pub(crate) fn told(&self, with_internal: bool) -> Vec<String> {
-        let wanted = |event: &&CallEvent| with_internal || event.direction != Direction::Internal;
+    /// The events as lines: the usual kinds, or all of them.
+    pub(crate) fn told(&self, with_internal: bool, of_all_kinds: bool) -> Vec<String> {
+        let wanted = |event: &&CallEvent| {
+            let is_inside = event.direction == Direction::Internal;
+            (with_internal || !is_inside) && (of_all_kinds || event.kind.is_usual())
+        };
         self.events.iter().filter(wanted).map(line).collect()
     }
 }
@@ -223,6 +241,7 @@ pub(crate) fn line(event: &CallEvent) -> String {
             let moved = if ended.transferred { " moved" } else { "" };
             format!(" {:?}{moved}", ended.finish)
         }
+        EventKind::RingingStopped(stopped) => format!(" {}", stopped.reason.name()),
         _ => String::new(),
     };
     let id = event.id.to_string();
@@ -244,6 +263,7 @@ fn settings() -> Settings {
         dids: BTreeMap::new(),
         dns: BTreeMap::new(),
         titles: Titles::default(),
+        wanted: Wanted::default(),
     }
 }
 

@@ -15,6 +15,7 @@ mod days;
 mod desk;
 mod invariants;
 mod office;
+mod opt_in;
 mod queues;
 mod scenario;
 mod transfers;

@@ -39,11 +39,22 @@ impl Scenario {
         self
     }
 
-    /// Compares all events.
+    /// Compares all events of the usual kinds: ringing, start, end.
     #[track_caller]
     pub(crate) fn tells(self, expected: &[&str]) -> Self {
+        self.compares(expected, false)
+    }
+
+    /// Compares all events of all kinds.
+    #[track_caller]
+    pub(crate) fn tells_in_full(self, expected: &[&str]) -> Self {
+        self.compares(expected, true)
+    }
+
+    #[track_caller]
+    fn compares(self, expected: &[&str], of_all_kinds: bool) -> Self {
         let desk = self.play(&self.wire, &self.hidden);
-        let told = desk.told(self.with_internal);
+        let told = desk.told(self.with_internal, of_all_kinds);
         assert_eq!(told.join("\n"), expected.join("\n"), "hidden: {:?}", self.hidden);
         self
     }

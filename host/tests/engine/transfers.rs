@@ -373,13 +373,11 @@ fn a_parked_call_that_nobody_takes_is_missed_at_the_parking_place() {
 }
 
 #[test]
-fn a_hold_tells_nothing() {
+fn a_hold_changes_nothing_of_what_is_told_by_default() {
     Scenario::of(|desk| {
         let call = alice_talks(desk);
-        desk.act(|exchange| exchange.hold(call, callhook_pbx::exchange::Who::Dn("106")));
-        desk.pass(30_000);
-        desk.act(|exchange| exchange.resume(call, callhook_pbx::exchange::Who::Dn("106")));
-        desk.pass(9_000).caller_hangs_up(call);
+        desk.holds(call, "106").pass(30_000).resumes(call, "106").pass(9_000);
+        desk.caller_hangs_up(call);
     })
     .with(|wire| wire.hold = callhook_pbx::exchange::Hold::Status)
     .tells(&["ringing 106(ext) 1-0", "start 106(ext) 1-1 NotDef", "end 106(ext) 1-1 Ok"])

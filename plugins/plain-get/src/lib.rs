@@ -24,6 +24,7 @@ pub mod bindings {
 use bindings::callhook::plugin::types::{CallEvent, Failure, HttpRequest};
 use bindings::exports::callhook::plugin::about::{self, Description, Problem};
 use bindings::exports::callhook::plugin::transform::{self, Outcome};
+use mapping::Dialect;
 
 /// The component.
 pub struct PlainGet;
@@ -45,7 +46,7 @@ impl about::Guest for PlainGet {
 
 impl transform::Guest for PlainGet {
     fn transform(event: CallEvent, draft: HttpRequest) -> Result<Outcome, Failure> {
-        Ok(match mapping::parameters(&event) {
+        Ok(match mapping::parameters(&event, Dialect::of(&draft)) {
             Some(parameters) => Outcome::Send(vec![HttpRequest {
                 url: mapping::with_parameters(&draft.url, &parameters),
                 ..draft

@@ -1,12 +1,13 @@
 //! From an event to the parameters of the plain GET, and from those to an address.
 //!
 //! The parameters, their order and their odd spellings (a *start* has `event=hangupincoming`) are
-//! those of the product that callhook succeeds; receivers out there depend on them.
+//! those of the product that callhook succeeds; receivers out there depend on them. Its later
+//! versions spelled some of it another way: the dialect `pickup`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::bindings::callhook::plugin::types::{
-    CallEvent, Direction, EventKind, FinishType, PartyKind, StopReason, TransferType,
+    CallEvent, Direction, EventKind, FinishType, HttpRequest, PartyKind, StopReason, TransferType,
 };
 
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
@@ -15,8 +16,44 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Names and values in the order in which they are sent.
 pub type Parameters<'a> = Vec<(&'static str, &'a str)>;
 
+/// The spelling that an endpoint wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// A start is `hangupincoming` or `hangupoutgoing`.
+    #[default]
+    Classic,
+    /// A start is `pickupincoming` or `pickupoutgoing`; every event carries `chid`, the id without
+    /// the link, and `inbound_did`, the dialled number.
+    Pickup,
+}
+
+impl Dialect {
+    /// That of the endpoint which the draft is for.
+    pub fn of(draft: &HttpRequest) -> Self {
+        let said = draft.extra.iter().find(|field| field.name == "dialect");
+        match said.map(|field| field.value.as_str()) {
+            Some("pickup") => Self::Pickup,
+            _ => Self::Classic,
+        }
+    }
+}
+
 /// What is sent for an event; `None` for an event that came after 1.0.0.
-pub fn parameters(event: &CallEvent) -> Option<Parameters<'_>> {
+pub fn parameters(event: &CallEvent, dialect: Dialect) -> Option<Parameters<'_>> {
+    let mut list = classic_parameters(event)?;
+    if dialect == Dialect::Pickup {
+        if let (EventKind::Started(_), Some(name)) =
+            (&event.kind, list.iter_mut().find(|(name, _)| *name == "event"))
+        {
+            name.1 = pickup_name(event.direction);
+        }
+        let number = event.did.as_ref().map_or("", |did| did.number.as_str());
+        list.extend([("chid", event.chain_id.as_str()), ("inbound_did", number)]);
+    }
+    Some(list)
+}
+
+fn classic_parameters(event: &CallEvent) -> Option<Parameters<'_>> {
     let callerid = ("callerid", event.caller_id.as_str());
     let user = ("user", event.user.number.as_str());
     let usertype = ("usertype", user_type(&event.user.kind));
@@ -89,6 +126,14 @@ fn start_name(direction: Direction) -> &'static str {
         Direction::Incoming | Direction::Unknown => "hangupincoming",
         Direction::Outgoing => "hangupoutgoing",
         Direction::Internal => "hangupinternal",
+    }
+}
+
+fn pickup_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Incoming | Direction::Unknown => "pickupincoming",
+        Direction::Outgoing => "pickupoutgoing",
+        Direction::Internal => "pickupinternal",
     }
 }
 

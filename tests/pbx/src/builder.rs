@@ -261,6 +261,27 @@ impl Builder {
         self
     }
 
+    /// Talks are recorded, and the call log shows it.
+    #[must_use]
+    pub fn recordings(mut self, made: bool) -> Self {
+        self.settings.recordings = made;
+        self
+    }
+
+    /// So many reads of the call log do not see a new row yet.
+    #[must_use]
+    pub fn log_hidden_for(mut self, reads: u32) -> Self {
+        self.settings.log_hidden_for = reads;
+        self
+    }
+
+    /// Whoever waits in a queue may order a callback, at a menu with the number `QCB` (documented
+    /// for call detail records).
+    #[must_use]
+    pub fn queue_callbacks(self) -> Self {
+        self.dn("QCB", Dn::new(Kind::SpecialMenu, "Queue callback"))
+    }
+
     /// How long the `wait_*` functions wait before they give up.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {

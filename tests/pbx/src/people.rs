@@ -172,6 +172,12 @@ impl Outsider {
         self.shared.act(|exchange| exchange.hang_up(call.id, Who::Outside(&self.number)))
     }
 
+    /// Orders a callback instead of waiting on in the queue, and leaves.
+    pub fn orders_callback(&self, call: &Call) -> Done {
+        call.goes_to("QCB")?;
+        self.hangs_up(call)
+    }
+
     /// Chooses where a digital receptionist sends them.
     pub fn chooses(&self, call: &Call, to: &str) -> Done {
         call.goes_to(to)

@@ -61,7 +61,7 @@ const PBX: &[(&str, &str)] = &[
     ("URL = https://a.example", "callhook.ini:7: [pbx] URL: unknown key; did you mean \"url\"?"),
     (
         "retention = 30d",
-        "callhook.ini:7: [pbx] retention: unknown key; known here are url, client_id, client_secret, timezone, snapshot_every, settle, ca_file, insecure, source",
+        "callhook.ini:7: [pbx] retention: unknown key; known here are url, client_id, client_secret, timezone, snapshot_every, settle, callback_wait, ca_file, insecure, source",
     ),
     ("url = https://b.example", "callhook.ini:7: [pbx] url: already set on line 4"),
     (
@@ -143,29 +143,17 @@ const WEBHOOK: &[(&str, &str)] = &[
     ),
     (
         "events = hangup",
-        "callhook.ini:7: [webhook] events: unknown event \"hangup\"; known are ringing, start, end",
+        "callhook.ini:7: [webhook] events: unknown event \"hangup\"; known are ringing, start, end, ringing-stopped, dialing, hold, resume, recording",
     ),
     (
-        "events = ringing, hold",
-        "callhook.ini:7: [webhook] events: \"hold\" is not served by this version; served are ringing, start, end",
-    ),
-    (
-        "events = ringing-stopped",
-        "callhook.ini:7: [webhook] events: \"ringing-stopped\" is not served by this version; served are ringing, start, end",
-    ),
-    (
-        "events = dialing",
-        "callhook.ini:7: [webhook] events: \"dialing\" is not served by this version; served are ringing, start, end",
+        "events = ringing, holding-on",
+        "callhook.ini:7: [webhook] events: unknown event \"holding-on\"; known are ringing, start, end, ringing-stopped, dialing, hold, resume, recording",
     ),
     (
         "events = start,,end",
         "callhook.ini:7: [webhook] events: expected one or more items with commas between them, not \"start,,end\"",
     ),
     ("internal = ja", "callhook.ini:7: [webhook] internal: expected yes or no, not \"ja\""),
-    (
-        "dialect = pickup",
-        "callhook.ini:7: [webhook] dialect: \"pickup\" is not served by this version; served are classic",
-    ),
     (
         "dialect = clasic",
         "callhook.ini:7: [webhook] dialect: unknown dialect \"clasic\"; did you mean \"classic\"?",

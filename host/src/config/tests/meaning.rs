@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{ENDING_IN_PBX, ENDING_IN_WEBHOOK, Fake, sound};
 use crate::config::{
-    Config, Credentials, DeliveryConfig, LogConfig, LogFormat, LogLevel, Order, PbxSource,
+    Config, Credentials, DeliveryConfig, Dialect, LogConfig, LogFormat, LogLevel, Order, PbxSource,
     PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
 };
 use crate::event::PartyKind;
@@ -20,10 +20,12 @@ fn what_is_not_set_has_its_default() {
     let [pbx] = config.pbxs.as_slice() else { panic!("{:?}", config.pbxs) };
     assert_eq!((pbx.name.as_str(), pbx.url.as_str()), ("pbx", "https://pbx.example.com/"));
     assert_eq!((pbx.snapshot_every, pbx.settle), (Duration::from_secs(45), Duration::from_secs(2)));
+    assert_eq!(pbx.callback_wait, Duration::ZERO);
     assert_eq!((&pbx.ca_file, pbx.insecure, pbx.source), (&None, false, PbxSource::CallControl));
     let [endpoint] = config.endpoints.as_slice() else { panic!("{:?}", config.endpoints) };
     assert_eq!(endpoint.name, "webhook");
     assert_eq!(endpoint.plugins, ["plain-get"]);
+    assert_eq!(endpoint.dialect, Dialect::Classic);
     assert_eq!(endpoint.events, [ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End]);
     assert_eq!((endpoint.delivery.timeout, endpoint.internal), (Duration::from_secs(15), false));
     assert_eq!(endpoint.delivery.schedule.len(), 12, "thirteen attempts");
@@ -34,6 +36,16 @@ fn what_is_not_set_has_its_default() {
     assert_eq!(config.console, Some("127.0.0.1:8480".parse().unwrap()));
     assert_eq!(config.log, LogConfig { level: LogLevel::Info, format: LogFormat::Text });
     assert_eq!((config.directory, config.titles), (None, Titles::default()));
+}
+
+#[test]
+fn an_endpoint_may_ask_for_every_kind_of_event_and_for_the_later_dialect() {
+    let all = "ringing, ringing-stopped, dialing, start, hold, resume, end, recording";
+    let text = format!("{ENDING_IN_WEBHOOK}events = {all}\ndialect = pickup\n");
+    let config = sound(&text);
+    let names: Vec<&str> = config.endpoints[0].events.iter().map(|kind| kind.name()).collect();
+    assert_eq!(names.join(", "), all);
+    assert_eq!(config.endpoints[0].dialect, Dialect::Pickup);
 }
 
 #[test]

@@ -14,9 +14,9 @@ use proptest::sample::{select, subsequence};
 
 use super::Fake;
 use crate::config::{
-    BreakerConfig, ClientCertificate, Config, Credentials, DeliveryConfig, EndpointConfig, Filter,
-    LogConfig, LogFormat, LogLevel, OAuth2, Order, Pattern, PbxConfig, PbxSource, PluginConfig,
-    PluginSource, Secret, ServedEvent, Setting, Titles,
+    BreakerConfig, ClientCertificate, Config, Credentials, DeliveryConfig, Dialect, EndpointConfig,
+    Filter, LogConfig, LogFormat, LogLevel, OAuth2, Order, Pattern, PbxConfig, PbxSource,
+    PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
 };
 use crate::event::{Direction, PartyKind};
 
@@ -103,6 +103,7 @@ fn pbx() -> impl Strategy<Value = PbxConfig> {
             timezone: TimeZone::get(zone).unwrap(),
             snapshot_every: every,
             settle: every.clamp(Duration::from_millis(100), Duration::from_mins(1)),
+            callback_wait: every.min(Duration::from_mins(1)),
             ca_file: ca_file.map(PathBuf::from),
             insecure,
             source: PbxSource::CallControl,
@@ -121,8 +122,17 @@ fn filter() -> impl Strategy<Value = Filter> {
 }
 
 fn endpoint() -> impl Strategy<Value = EndpointConfig> {
-    let kinds = vec![ServedEvent::Ringing, ServedEvent::Start, ServedEvent::End];
-    let kinds = subsequence(kinds, 1..=3);
+    let kinds = vec![
+        ServedEvent::Ringing,
+        ServedEvent::RingingStopped,
+        ServedEvent::Dialing,
+        ServedEvent::Start,
+        ServedEvent::Hold,
+        ServedEvent::Resume,
+        ServedEvent::End,
+        ServedEvent::Recording,
+    ];
+    let kinds = subsequence(kinds, 1..=8);
     (name(), "[a-z0-9]{0,9}", kinds, filter(), any::<bool>(), delivery()).prop_map(
         |(name, path, events, filter, internal, delivery)| EndpointConfig {
             url: format!("https://{name}.example/{path}?a={path}").parse().unwrap(),
@@ -130,6 +140,7 @@ fn endpoint() -> impl Strategy<Value = EndpointConfig> {
             plugins: vec!["plain-get".to_owned()],
             events,
             internal,
+            dialect: if internal { Dialect::Pickup } else { Dialect::Classic },
             filter,
             delivery,
         },
@@ -396,6 +407,7 @@ fn write_pbx(pbx: &PbxConfig, ini: &mut Ini) {
     ini.set("timezone", pbx.timezone.iana_name().unwrap());
     ini.set("snapshot_every", time(pbx.snapshot_every));
     ini.set("settle", time(pbx.settle));
+    ini.set("callback_wait", time(pbx.callback_wait));
     ini.list("ca_file", pbx.ca_file.iter().map(|path| path.display().to_string()));
     ini.set("insecure", pbx.insecure);
     ini.set("source", lower(pbx.source));
@@ -406,6 +418,7 @@ fn write_endpoint(endpoint: &EndpointConfig, ini: &mut Ini) {
     ini.set("url", &endpoint.url);
     ini.list("plugins", endpoint.plugins.iter().cloned());
     ini.list("events", endpoint.events.iter().map(|kind| kind.name().to_owned()));
+    ini.set("dialect", endpoint.dialect.name());
     ini.set("internal", if endpoint.internal { "yes" } else { "no" });
     ini.list("did", endpoint.filter.did.iter().map(ToString::to_string));
     ini.list("user", endpoint.filter.user.iter().map(ToString::to_string));

@@ -73,6 +73,7 @@ fn what_the_annotated_file_calls_a_default_is_the_default() {
     let (bare_pbx, full_pbx) = (&bare.pbxs[0], &full.pbxs[0]);
     assert_eq!(bare_pbx.snapshot_every, full_pbx.snapshot_every);
     assert_eq!(bare_pbx.settle, full_pbx.settle);
+    assert_eq!(bare_pbx.callback_wait, full_pbx.callback_wait);
     assert_eq!(bare_pbx.source, full_pbx.source);
     let (embedded, crm) = (bare.plugin("plain-get").unwrap(), full.plugin("NAME").unwrap());
     assert_eq!((embedded.deadline, embedded.memory), (crm.deadline, crm.memory));

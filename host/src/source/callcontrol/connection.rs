@@ -188,6 +188,7 @@ impl<'a> Connection<'a> {
 
     /// Looks at what is being told. Fails if it shows that the socket is deaf.
     fn told(&mut self, notice: &Notice) -> Result<(), SourceError> {
+        self.rest.note(notice);
         let Seen::Snapshot(snapshot) = &notice.what else { return Ok(()) };
         let (dns, legs) = (snapshot.dns.len(), snapshot.legs.len());
         if snapshot.after_gap {

@@ -47,3 +47,15 @@ pub(crate) fn directory_page(data: &[u8]) {
         let _ = xapi::known_from(&BTreeMap::from(books));
     }
 }
+
+/// A page of the call log, or of the active calls.
+pub(crate) fn call_log_page(data: &[u8]) {
+    if let Ok(page) = xapi::page(data) {
+        for row in &page.rows {
+            let _ = xapi::active(row);
+            if let Some(row) = xapi::logged(row) {
+                assert!(row.recordings.iter().all(|url| !url.is_empty()), "an empty recording");
+            }
+        }
+    }
+}

@@ -10,6 +10,7 @@
 //! and ends nothing. A connection that fails is opened again, for ever.
 
 mod connection;
+mod diary;
 mod error;
 mod faults;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 use url::Url;
@@ -46,6 +47,7 @@ use self::reads::Reads;
 use self::rest::Rest;
 use self::socket::Socket;
 use self::token::{Token, Tokens};
+use self::xapi::Wishes;
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::metrics::Metrics;
@@ -66,6 +68,11 @@ pub struct Settings {
     pub client_id: String,
     /// The API key that 3CX displayed once.
     pub client_secret: Secret,
+    /// Look for recordings in the PBX's call log after a talk.
+    pub recordings: bool,
+    /// For so long after a call went out of sight, look into the log for an ordered callback; zero
+    /// for not at all.
+    pub callbacks: Duration,
     /// How often to compare with everything that is visible, in case an event was missed.
     pub snapshot_every: Duration,
     /// PEM file with certificates to trust in addition to the system's.
@@ -82,6 +89,7 @@ pub struct Watcher {
     metrics: Metrics,
     snapshot_every: Duration,
     insecure: bool,
+    wishes: Wishes,
     /// Only tests choose other times.
     pace: Pace,
 }
@@ -131,11 +139,12 @@ impl Watcher {
             Tokens::new(http.clone(), settings.client_id, settings.client_secret, clock.clone());
         let faults = Faults::new(metrics.clone(), clock.clone());
         Ok(Self {
-            rest: Arc::new(Rest { http, tokens, faults, watched: Notify::new() }),
+            rest: Arc::new(Rest::new(http, tokens, faults)),
             clock,
             metrics,
             snapshot_every: settings.snapshot_every.max(Duration::from_secs(1)),
             insecure: settings.insecure,
+            wishes: Wishes { recordings: settings.recordings, callbacks: settings.callbacks },
             pace: Pace::default(),
         })
     }
@@ -155,6 +164,8 @@ impl Watcher {
             _ = shutdown.wait_for(|stop| *stop) => {}
             NobodyListens = self.watch_for_ever(&notices) => {}
             NobodyListens = xapi::keep_reading(&self.rest, &self.clock, &notices) => {}
+            NobodyListens =
+                xapi::keep_looking(&self.rest, &self.clock, self.wishes, &notices) => {}
         }
         self.metrics.pbx_connected.set(0);
         info!("The PBX is no longer watched.");
@@ -221,6 +232,7 @@ impl Watcher {
     /// Tells what is known in its right order, and that nothing more is.
     async fn tell_loss(&self, reads: &mut Reads, notices: &mpsc::Sender<Notice>) {
         while let Some(notice) = reads.tell(self.clock.now()) {
+            self.rest.note(&notice);
             if notices.send(notice).await.is_err() {
                 return;
             }

@@ -1,6 +1,7 @@
 //! The reads of the Call Control API: the whole listing, and one participant with everything that
 //! can go wrong on the way.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -13,12 +14,13 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tracing::debug;
 
+use super::diary::Diary;
 use super::error::SourceError;
 use super::faults::Faults;
 use super::http::Http;
 use super::token::{Token, Tokens};
 use super::wire::{self, Listing};
-use crate::source::notice::{LegKey, Participant};
+use crate::source::notice::{LegKey, Notice, Participant};
 
 /// The listing of a large exchange: thousands of DNs with their devices, at some hundred bytes each.
 const LISTING_LIMIT: usize = 32 << 20;
@@ -51,9 +53,27 @@ pub(super) struct Rest {
     pub(super) faults: Faults,
     /// Rung when the PBX begins to be watched.
     pub(super) watched: Notify,
+    /// Which calls go out of sight.
+    pub(super) diary: Mutex<Diary>,
+    /// Rung when there is news in it.
+    pub(super) news: Notify,
 }
 
 impl Rest {
+    /// Nothing was asked yet.
+    pub(super) fn new(http: Http, tokens: Tokens, faults: Faults) -> Self {
+        let diary = Mutex::default();
+        Self { http, tokens, faults, watched: Notify::new(), diary, news: Notify::new() }
+    }
+
+    /// Notes in the diary what is being told.
+    pub(super) fn note(&self, notice: &Notice) {
+        // What a panicking thread left behind is still a diary.
+        if self.diary.lock().unwrap_or_else(PoisonError::into_inner).note(notice) {
+            self.news.notify_one();
+        }
+    }
+
     /// All visible DNs with their participants.
     pub(super) async fn listing(&self) -> Result<Listing, SourceError> {
         let (status, body) =

@@ -17,6 +17,8 @@ fn settings(pbx: &Pbx, snapshot_every: Duration) -> Settings {
         url: pbx.url().parse().unwrap(),
         client_id: pbx.client_id().to_owned(),
         client_secret: Secret::new(pbx.client_secret()),
+        recordings: false,
+        callbacks: Duration::ZERO,
         snapshot_every,
         ca_file: None,
         insecure: false,

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::source::notice::{Known, Participant, Seen};
+use crate::source::notice::{Known, LogRow, Participant, Seen};
 
 use super::Header;
 
@@ -26,6 +26,7 @@ pub(super) struct Mask {
     numbers: HashMap<String, String>,
     names: HashMap<String, String>,
     devices: HashMap<String, String>,
+    recordings: HashMap<String, String>,
 }
 
 impl Mask {
@@ -47,7 +48,19 @@ impl Mask {
                 snapshot.legs.iter_mut().for_each(|leg| self.leg(leg));
             }
             Seen::Known(known) => self.known(known),
-            Seen::LegGone(_) | Seen::Lost | Seen::Tick => {}
+            Seen::Logged { rows } => rows.iter_mut().for_each(|row| self.row(row)),
+            Seen::Active { .. } | Seen::LegGone(_) | Seen::Lost | Seen::Tick => {}
+        }
+    }
+
+    /// The name of a recording says who talked with whom.
+    fn row(&mut self, row: &mut LogRow) {
+        for party in [&mut row.from, &mut row.to] {
+            party.dn = self.dn(&party.dn);
+            party.number = self.number(&party.number);
+        }
+        for recording in &mut row.recordings {
+            *recording = nth(&mut self.recordings, "recording-", recording);
         }
     }
 

@@ -37,6 +37,9 @@ pub struct Header {
     pub timezone: TimeZone,
     /// How long a call without a visible leg was waited for.
     pub settle_ms: u64,
+    /// How long an end in a queue was held back to hear of a callback.
+    #[serde(default)]
+    pub callback_wait_ms: u64,
     /// Whether numbers and names are other ones than they were.
     pub masked: bool,
     /// The names of DID rules that the settings gave.

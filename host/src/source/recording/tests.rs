@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::*;
 use crate::clock::Moment;
 use crate::source::notice::{
-    Dn, DnType, Known, KnownDid, KnownNumber, LegKey, Participant, Seen, Snapshot, Status,
+    Dn, DnType, Known, KnownDid, KnownNumber, LegKey, LogParty, LogRow, Participant, Seen,
+    Snapshot, Status,
 };
 
 fn header(masked: bool) -> Header {
@@ -15,6 +16,7 @@ fn header(masked: bool) -> Header {
         pbx: "pbx".into(),
         timezone: TimeZone::get("Europe/Prague").unwrap(),
         settle_ms: 2_000,
+        callback_wait_ms: 0,
         masked,
         dids: [("420226201001".into(), "PragueDID".into())].into(),
         dns: [("800".into(), PartyKind::Queue)].into(),
@@ -42,6 +44,19 @@ fn leg() -> Participant {
     }
 }
 
+fn row() -> LogRow {
+    LogRow {
+        call: "00000000-01dc-9a69-1dbe-961100000001".into(),
+        from: LogParty { dn: "10007".into(), number: "+420774852629".into() },
+        to: LogParty { dn: "106".into(), number: "106".into() },
+        started: "2022-01-06T19:59:45Z".parse().unwrap(),
+        ringing_ms: Some(4_000),
+        talking_ms: None,
+        answered: true,
+        recordings: vec!["106/[Jan Dvorak]_106-420774852629.wav".into()],
+    }
+}
+
 fn notices() -> Vec<Notice> {
     let known = Known {
         dids: vec![KnownDid { number: "420226201001".into(), name: "PragueDID".into() }],
@@ -58,6 +73,8 @@ fn notices() -> Vec<Notice> {
         Seen::Leg(Box::new(leg())),
         Seen::Known(Box::new(known)),
         Seen::LegGone(leg().key),
+        Seen::Logged { rows: vec![row()] },
+        Seen::Active { calls: vec![755] },
         Seen::Lost,
         Seen::Tick,
     ];
@@ -116,6 +133,14 @@ fn a_mask_keeps_what_calls_are_followed_by() {
     assert_eq!(known.dids[0].name, "Name 1");
     assert_eq!(known.numbers[0].number, "106");
     assert_eq!(known.numbers[0].email.as_deref(), Some("name4@example.com"));
+}
+
+#[test]
+fn a_mask_keeps_which_call_a_row_of_the_log_is_of() {
+    let masked = read(&written(true)).unwrap();
+    let Seen::Logged { rows } = &masked.notices[4].what else { panic!("the log") };
+    assert_eq!((rows[0].from.number.as_str(), rows[0].to.dn.as_str()), ("+420100000002", "106"));
+    assert_eq!(rows[0].recordings, ["recording-1"]);
 }
 
 #[test]

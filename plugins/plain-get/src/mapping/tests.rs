@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::bindings::callhook::plugin::types::{
-    Callback, Did, Ended, OtherEvent, Party, Recording, Ringing, RingingStopped, Side, Started,
-    Timestamp,
+    Callback, Did, Ended, Field, OtherEvent, Party, Recording, Ringing, RingingStopped, Side,
+    Started, Timestamp,
 };
 
 const BASE: &str = "https://webhook.site/";
@@ -65,7 +65,11 @@ fn ringing() -> EventKind {
 }
 
 fn url(event: &CallEvent) -> String {
-    with_parameters(BASE, &parameters(event).expect("an event with parameters"))
+    url_in(Dialect::Classic, event)
+}
+
+fn url_in(dialect: Dialect, event: &CallEvent) -> String {
+    with_parameters(BASE, &parameters(event, dialect).expect("an event with parameters"))
 }
 
 #[test]
@@ -155,7 +159,52 @@ fn further_events_go_by_their_own_name() {
          &url=https%3A%2F%2Fpbx.example.com%2Fr%2F1.wav&id=220106205945_755-1"
     );
     let later = EventKind::Other(OtherEvent { name: "parked".into(), fields: Vec::new() });
-    assert!(parameters(&event(Direction::Incoming, later)).is_none());
+    assert!(parameters(&event(Direction::Incoming, later), Dialect::Pickup).is_none());
+}
+
+#[test]
+fn the_dialect_pickup_says_pickup_and_adds_chain_and_dialled_number() {
+    let url = |event: &CallEvent| url_in(Dialect::Pickup, event);
+    let mut start = event(Direction::Incoming, started(TransferType::NotDef));
+    assert_eq!(
+        url(&start),
+        "https://webhook.site/?callerid=420774852629&event=pickupincoming&user=106&did=PragueDID\
+         &trtype=NotDef&id=220106205945_755-1&chid=220106205945_755&inbound_did=420226201001"
+    );
+    start.direction = Direction::Outgoing;
+    start.did = None;
+    assert_eq!(
+        url(&start),
+        "https://webhook.site/?callerid=420774852629&event=pickupoutgoing&user=106\
+         &trtype=NotDef&id=220106205945_755-1&chid=220106205945_755&inbound_did="
+    );
+    for kind in [ringing(), ended(FinishType::Ok, false), EventKind::Dialing, EventKind::Hold] {
+        let event = event(Direction::Incoming, kind);
+        let added = "&chid=220106205945_755&inbound_did=420226201001";
+        let classic = url_in(Dialect::Classic, &event);
+        assert_eq!(url_in(Dialect::Pickup, &event), format!("{classic}{added}"));
+    }
+}
+
+#[test]
+fn the_dialect_is_that_of_the_draft_and_classic_where_it_says_none() {
+    let draft = |said: &[(&str, &str)]| HttpRequest {
+        method: "GET".into(),
+        url: BASE.into(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        tag: None,
+        state: Vec::new(),
+        delay_ms: 0,
+        extra: said
+            .iter()
+            .map(|(name, value)| Field { name: (*name).into(), value: (*value).into() })
+            .collect(),
+    };
+    assert_eq!(Dialect::of(&draft(&[])), Dialect::Classic);
+    assert_eq!(Dialect::of(&draft(&[("dialect", "classic")])), Dialect::Classic);
+    assert_eq!(Dialect::of(&draft(&[("endpoint", "x"), ("dialect", "pickup")])), Dialect::Pickup);
+    assert_eq!(Dialect::of(&draft(&[("dialect", "of the future")])), Dialect::Classic);
 }
 
 #[test]

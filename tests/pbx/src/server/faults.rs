@@ -24,6 +24,8 @@ pub(crate) struct Switches {
     pub(crate) reads: Instead,
     /// What reads of lists get instead of the truth.
     pub(crate) lists: Instead,
+    /// What reads of the call log get instead of the truth.
+    pub(crate) log: Instead,
     /// Reads of one participant wait for this.
     pub(crate) delay: Option<(Duration, Looked)>,
     /// Reads of one participant wait for the release.
@@ -139,6 +141,16 @@ impl Faults<'_> {
     /// Answers the next reads of DNs or lists with broken JSON, so many times.
     pub fn garble_lists(self, times: u32) {
         self.switch(|switches| switches.lists = Instead::garbage(times));
+    }
+
+    /// Answers the next reads of the call log with a status, so many times.
+    pub fn fail_log(self, status: u16, times: u32) {
+        self.switch(|switches| switches.log = Instead::status(status, times));
+    }
+
+    /// Answers the next reads of the call log with broken JSON, so many times.
+    pub fn garble_log(self, times: u32) {
+        self.switch(|switches| switches.log = Instead::garbage(times));
     }
 
     /// Answers reads of single participants late.

@@ -4,6 +4,7 @@
 mod actions;
 mod counts;
 mod faults;
+mod history;
 mod http;
 mod read;
 mod settings;

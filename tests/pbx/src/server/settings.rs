@@ -24,6 +24,10 @@ pub(crate) struct Settings {
     pub gone_status: u16,
     /// The client may read the Configuration API.
     pub configuration_api: bool,
+    /// Talks are recorded.
+    pub recordings: bool,
+    /// So many reads of the call log do not see a new row yet.
+    pub log_hidden_for: u32,
     /// How long the `wait_*` functions wait before they give up.
     pub patience: Duration,
     /// The port of the loopback; 0 takes a free one.
@@ -60,6 +64,8 @@ impl Default for Settings {
             duplicates: false,
             gone_status: 404,
             configuration_api: false,
+            recordings: false,
+            log_hidden_for: 0,
             patience: Duration::from_secs(20),
             port: 0,
         }

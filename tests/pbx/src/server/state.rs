@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::exchange::{Change, Exchange, Refused};
 use crate::server::counts::{Counts, Logged};
 use crate::server::faults::Switches;
+use crate::server::history::History;
 use crate::server::settings::Settings;
 use crate::server::socket::{Out, Socket};
 use crate::server::token::Tokens;
@@ -52,6 +53,8 @@ pub(crate) struct State {
     pub(crate) unread: BTreeSet<i64>,
     /// What was counted.
     pub(crate) counts: Counts,
+    /// The call log.
+    pub(crate) history: History,
     /// The last requests.
     pub(crate) log: VecDeque<Logged>,
 }
@@ -69,6 +72,7 @@ impl Shared {
             lists_since_socket: 0,
             unread: BTreeSet::new(),
             counts: Counts::default(),
+            history: History::default(),
             log: VecDeque::new(),
         };
         Self {
@@ -126,6 +130,7 @@ impl Shared {
 impl State {
     /// Tells all sockets of a change, if its DN is visible.
     fn publish(&mut self, change: &Change, settings: &Settings) {
+        self.history.note(change, self.exchange.plan(), settings);
         let participant = change.participant();
         if !self.exchange.plan().visible(&participant.dn) {
             return;

@@ -1,22 +1,35 @@
-//! The Configuration API, `/xapi/v1`, as far as it says who and what the numbers are: `OData`, at
-//! most 100 rows a page (documented), with links to the next (documented).
+//! The Configuration API, `/xapi/v1`, as far as it says who and what the numbers are, which calls
+//! are going on, and what the call log says: `OData`, at most 100 rows a page (documented), with
+//! links to the next (documented).
 
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use crate::exchange::{Kind, Plan};
+use crate::exchange::{Call, Kind, Plan};
 use crate::server::http::Reply;
-use crate::server::state::Shared;
+use crate::server::state::{Shared, State};
 
 /// The most rows of a page.
 const PAGE: usize = 100;
+
+/// The report of the call log.
+const CALL_LOG: &str = "ReportCallLogData/Pbx.GetCallLogData(";
 
 /// Reads a page of an entity set, `path` being what follows `/xapi/v1/`.
 pub(super) fn read(shared: &Shared, path: &str, query: &str) -> Reply {
     if !shared.settings.configuration_api {
         return Reply::error(403, "forbidden", "the client has no access to the Configuration API");
     }
-    let all = shared.look(|state| rows(state.exchange.plan(), path));
+    if path.starts_with(CALL_LOG) {
+        return match shared.change(|state| state.switches.log.take()) {
+            Some(instead) => instead,
+            None => Reply::json(200, &json!({ "value": shared.change(|it| it.history.read()) })),
+        };
+    }
+    let all = shared.look(|state| match path {
+        "ActiveCalls" => Some(state.exchange.calls().map(|it| active(state, it)).collect()),
+        _ => rows(state.exchange.plan(), path),
+    });
     let Some(all) = all else {
         return Reply::error(404, "not_found", "no such entity set");
     };
@@ -69,6 +82,25 @@ fn rows(plan: &Plan, set: &str) -> Option<Vec<Value>> {
         _ => return None,
     };
     Some(rows)
+}
+
+/// A call that is going on: who is on either side, and the words of its state (all observed).
+fn active(state: &State, call: &Call) -> Value {
+    let face = |leg: i64| {
+        let leg = state.exchange.participant(leg);
+        let dn = leg.map(|leg| leg.dn.clone()).unwrap_or_default();
+        let name = state.exchange.plan().dns.get(&dn).map(|it| it.name.clone());
+        format!("{dn} {}", name.unwrap_or_default())
+    };
+    let callee = call.talking.or(call.waiting).or(call.offers.first().copied());
+    let callee = callee.map(face).unwrap_or_default();
+    let voicemail = callee.contains("Voicemail Menu");
+    json!({
+        "Id": call.id,
+        "Caller": face(call.anchor),
+        "Callee": if voicemail { "Voicemail Menu".to_owned() } else { callee },
+        "Status": if call.talking.is_some() { "Talking" } else { "Routing" },
+    })
 }
 
 fn peer(number: &str, name: &str, kind: Kind) -> Value {

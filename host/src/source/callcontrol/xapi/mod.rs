@@ -1,10 +1,14 @@
 //! The PBX's books: what its Configuration API (`/xapi/v1`) says of numbers, names and DID rules.
+//! What it says of calls, while they are out of sight and afterwards, is read in `afterwards.rs`.
 //!
 //! Few API clients may read them, and nothing here depends on it. The books are read in the
 //! background after the PBX began to be watched, and now and then; what they say goes the way of
 //! all notices. The token is the one of the watcher, and is never renewed from here: a client
 //! without the right may get a 401, and a new token would cost the watcher its socket.
 
+mod afterwards;
+mod agenda;
+mod log;
 mod pages;
 mod rows;
 
@@ -22,6 +26,10 @@ use super::rest::Rest;
 use crate::clock::Clock;
 use crate::source::notice::{Known, Notice, Seen};
 
+pub(super) use self::afterwards::keep_looking;
+pub(super) use self::agenda::Wishes;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use self::log::{active, logged};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use self::pages::page;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -32,6 +40,9 @@ const EVERY: Duration = Duration::from_mins(10);
 
 /// How often at most, however often the connection is lost and found again.
 const REST: Duration = Duration::from_mins(1);
+
+/// More pages than that is no exchange that 3CX sells.
+const MOST_PAGES: usize = 200;
 
 /// One of the books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +127,7 @@ impl Shelf {
             if self.closed.contains(&book) {
                 continue;
             }
-            match read(rest, book).await {
+            match read(rest, book.name(), book.options(), MOST_PAGES).await {
                 Ok(Contents::Rows(rows)) => {
                     self.books.insert(book, rows);
                 }

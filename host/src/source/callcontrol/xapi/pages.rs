@@ -1,9 +1,8 @@
-//! Reads one book, page by page, as `OData` has it.
+//! Reads a set of rows, page by page, as `OData` has it.
 
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::Book;
 use super::rows::Row;
 use crate::source::callcontrol::error::SourceError;
 use crate::source::callcontrol::rest::Rest;
@@ -11,9 +10,6 @@ use crate::source::callcontrol::wire::{self, Malformed};
 
 /// The most that 3CX gives at a time (documented).
 const PAGE: usize = 100;
-
-/// More pages than that is no exchange that 3CX sells.
-const MOST_PAGES: usize = 200;
 
 /// A page of users with everything that there is about them.
 const PAGE_LIMIT: usize = 16 << 20;
@@ -35,13 +31,19 @@ pub(in super::super) struct Page {
     next: Option<String>,
 }
 
-/// Reads all pages of a book.
-pub(super) async fn read(rest: &Rest, book: Book) -> Result<Contents, SourceError> {
-    let plain = format!("/xapi/v1/{}?$top={PAGE}", book.name());
-    let mut first = format!("{plain}&{}", book.options());
+/// Reads so many pages of what is called `name` below `/xapi/v1`. The options are left out if this
+/// PBX does not understand them.
+pub(super) async fn read(
+    rest: &Rest,
+    name: &str,
+    options: &str,
+    most_pages: usize,
+) -> Result<Contents, SourceError> {
+    let plain = format!("/xapi/v1/{name}?$top={PAGE}");
+    let mut first = if options.is_empty() { plain.clone() } else { format!("{plain}&{options}") };
     let mut path = first.clone();
     let mut rows: Vec<Row> = Vec::new();
-    for _ in 0..MOST_PAGES {
+    for _ in 0..most_pages {
         let (status, body) =
             rest.get_as_it_is(&path, PAGE_LIMIT, "reading the Configuration API").await?;
         match status {
