@@ -148,10 +148,8 @@ fn class_v6(address: Ipv6Addr) -> Class {
 /// The IPv4 address that packets to this one arrive at.
 fn led_to(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
-        // NAT64, RFC 6052: all that an IPv6-only network sees of the rest.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(joined(high, low)),
-        // 6to4, RFC 3056.
-        [0x2002, high, low, ..] => Some(joined(high, low)),
+        // NAT64, RFC 6052 (all that an IPv6-only network sees of the rest), and 6to4, RFC 3056.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => Some(joined(high, low)),
         _ => None,
     }
 }
