@@ -252,6 +252,9 @@ async fn the_log_says_an_outage_once() {
         .with_max_level(tracing::Level::INFO)
         .with_writer(move || writer.clone())
         .finish();
+    // With a single subscriber around, tracing asks whichever thread comes first whether anybody
+    // listens; the threads of other tests would say no.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _guard = tracing::subscriber::set_default(subscriber);
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
     let new = lanes(&receiver, 30);
