@@ -51,9 +51,9 @@ fn dropped_events(commit: &Commit, pressure: Pressure) -> HashSet<&str> {
     let requests = commit.requests.iter();
     let (shed, kept): (Vec<_>, Vec<_>) = requests.partition(|new| pressure.sheds(new.class));
     let mut dropped: HashSet<&str> = shed.iter().map(|new| new.event_id.as_str()).collect();
-    kept.iter().for_each(|new| {
+    for new in kept {
         dropped.remove(new.event_id.as_str());
-    });
+    }
     dropped
 }
 
@@ -91,7 +91,7 @@ fn store_event(connection: &Connection, event: &StoredEvent, now: Stamp) -> rusq
 /// The sum of an event.
 pub(super) fn event_sum(event: &StoredEvent) -> i64 {
     let StoredEvent { event_id, pbx, chain, kind, json } = event;
-    sum(&[event_id, pbx, chain, kind, json].map(|part| part.as_bytes()))
+    sum(&[event_id, pbx, chain, kind, json].map(String::as_bytes))
 }
 
 /// `false` if the request was there already.

@@ -106,6 +106,9 @@ pub(super) fn beside(path: &Path, suffix: impl AsRef<OsStr>) -> PathBuf {
 pub(super) fn open(path: &Path) -> anyhow::Result<Opened> {
     let mut connection = connect(path)?;
     schema::migrate(&mut connection)?;
+    if !schema::is_whole(&connection)? {
+        bail!(Damage("its tables are not an outbox's".to_owned()));
+    }
     if fs::metadata(path).context("while looking at the file")?.len() <= CHECKED_AT_ONCE {
         look_through(&connection)?;
     }
@@ -116,7 +119,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Opened> {
 
 /// Whether every page of the file is what it must be; reads all of it.
 pub(super) fn look_through(connection: &Connection) -> anyhow::Result<()> {
-    let sql = "PRAGMA quick_check(1)";
+    let sql = "PRAGMA integrity_check(1)";
     let found: String = connection.query_row(sql, [], |row| row.get(0)).map_err(explain)?;
     if found != "ok" {
         bail!(Damage(found.replace('\n', "; ")));

@@ -236,16 +236,14 @@ impl Outbox for SqliteOutbox {
 
     fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt {
         let seq = hold(&self.shared.reader).settling(claimed);
-        match seq {
-            Some(seq) => self.push(Work::Settle { seq, settlement }),
-            None => {
-                tracing::debug!(request = claimed.id, "A claim that ran out settles nothing.");
-                let (done, receipt) = Receipt::new();
-                // The receipt is here, so it hears.
-                let _heard = done.send(());
-                receipt
-            }
+        if let Some(seq) = seq {
+            return self.push(Work::Settle { seq, settlement });
         }
+        tracing::debug!(request = claimed.id, "A claim that ran out settles nothing.");
+        let (done, receipt) = Receipt::new();
+        // The receipt is here, so it hears.
+        let _heard = done.send(());
+        receipt
     }
 
     fn retry<'a>(&'a self, which: &'a Selection) -> BoxFuture<'a, anyhow::Result<u64>> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ffi, params};
 
 use super::check::{RequestParts, sum};
+use super::recovery::closed;
 use crate::outbox::{Claimed, Claims};
 use crate::request::Request;
 
@@ -21,6 +22,8 @@ const SWEEP: usize = 500;
 #[derive(Debug)]
 pub(super) struct Reader {
     connection: Connection,
+    /// `false` while the file could not be opened again.
+    open: bool,
     /// What was handed out and is not yet settled, by place.
     claimed: HashMap<i64, Lease>,
     /// The same by id.
@@ -52,12 +55,20 @@ impl Reader {
     /// A reader that has handed out nothing yet.
     pub(super) fn new(connection: Connection) -> Self {
         let (claimed, places) = (HashMap::new(), HashMap::new());
-        Self { connection, claimed, places, leases: 0, turns: 0 }
+        Self { connection, open: true, claimed, places, leases: 0, turns: 0 }
     }
 
-    /// Goes on with another connection. Gives back the one before.
-    pub(super) fn replace(&mut self, connection: Connection) -> Connection {
-        std::mem::replace(&mut self.connection, connection)
+    /// Closes the file, until [`Reader::reopen`].
+    pub(super) fn close(&mut self) -> rusqlite::Result<()> {
+        self.open = false;
+        self.connection = Connection::open_in_memory()?;
+        Ok(())
+    }
+
+    /// Goes on with another connection.
+    pub(super) fn reopen(&mut self, connection: Connection) {
+        self.connection = connection;
+        self.open = true;
     }
 
     /// See [`Outbox::load_calls`](crate::outbox::Outbox::load_calls).
@@ -94,6 +105,9 @@ impl Reader {
         now: i64,
         max: usize,
     ) -> rusqlite::Result<Found> {
+        if !self.open {
+            return Err(closed());
+        }
         // One transaction, so that all of it sees the same state.
         self.connection.execute_batch("BEGIN")?;
         let found = self.claim_within(endpoint, now, max);
@@ -177,6 +191,9 @@ impl Reader {
     /// Takes at most so many requests that are past their time and in nobody's hands, so that
     /// nobody else gets them until they are released.
     pub(super) fn take_expired(&mut self, now: i64) -> rusqlite::Result<Vec<i64>> {
+        if !self.open {
+            return Ok(Vec::new());
+        }
         let mut seqs = Vec::new();
         {
             let mut statement = self.connection.prepare_cached(EXPIRED)?;

@@ -80,13 +80,13 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut reader = hold(&shared.reader);
         self.connection = None;
-        drop(reader.replace(Connection::open_in_memory()?));
+        reader.close()?;
         let opened = file::open(&self.path)?;
         // Reads the log as it is, writes it to where it belongs, and waits for the disk.
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy: bool = opened.connection.query_row(sql, [], |row| row.get(0))?;
         ensure!(!busy, "somebody else reads the outbox");
-        drop(reader.replace(self.take_up(opened)));
+        reader.reopen(self.take_up(opened));
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut reader = hold(&shared.reader);
         self.connection = None;
-        drop(reader.replace(Connection::open_in_memory()?));
+        reader.close()?;
         let now = shared.timeline.stamp().wall;
         if self.path.exists() {
             let report = salvage::repair(&self.path, self.commits, now)?;
@@ -104,7 +104,7 @@ impl Writer {
         }
         shared.metrics.outbox_repairs.inc();
         let opened = file::open(&self.path)?;
-        drop(reader.replace(self.take_up(opened)));
+        reader.reopen(self.take_up(opened));
         shared.forget_damage();
         Ok(())
     }

@@ -3,6 +3,8 @@
 //! No table refers to another by a foreign key and none has a check: nothing in the data may make
 //! a transaction fail, because a transaction that fails is tried until it succeeds.
 
+use std::collections::BTreeSet;
+
 use anyhow::ensure;
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -143,6 +145,20 @@ fn step(transaction: &Connection, sql: &str, reached: i64) -> rusqlite::Result<(
     transaction.execute_batch(sql)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", reached)
+}
+
+/// Whether all tables and indexes are what the migrations made. A flipped bit in the name of a
+/// column leaves a file that is well formed.
+pub(super) fn is_whole(connection: &Connection) -> anyhow::Result<bool> {
+    let mut fresh = Connection::open_in_memory()?;
+    migrate(&mut fresh)?;
+    let read = |connection: &Connection| -> rusqlite::Result<BTreeSet<(String, String)>> {
+        let sql = "SELECT name, coalesce(sql, '') FROM sqlite_schema";
+        let mut statement = connection.prepare(sql)?;
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    let expected = read(&fresh)?;
+    Ok(expected.is_subset(&read(connection).map_err(explain)?))
 }
 
 /// Fails unless an outside reader can read the file as it is.

@@ -41,7 +41,7 @@ pub(super) struct Writer {
 pub(super) struct Failure {
     pub(super) error: rusqlite::Error,
     /// What follows from the batch, if it should turn out to be on disk all the same.
-    effects: Option<Effects>,
+    effects: Option<Box<Effects>>,
 }
 
 impl Writer {
@@ -93,7 +93,7 @@ impl Writer {
             {
                 // It was on disk, only nobody could say so.
                 self.set_writable(None);
-                return Some(effects);
+                return Some(*effects);
             }
             if self.gave_way(&failure.error) {
                 continue;
@@ -128,7 +128,7 @@ impl Writer {
                 self.shared.metrics.outbox_commit.0.observe(began.elapsed().as_secs_f64());
                 Ok(effects)
             }
-            Err(error) => Err(Failure { error, effects: Some(effects) }),
+            Err(error) => Err(Failure { error, effects: Some(Box::new(effects)) }),
         }
     }
 

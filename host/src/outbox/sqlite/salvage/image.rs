@@ -16,8 +16,8 @@ use super::rows::Rows;
 pub(super) const PAGE: usize = 4_096;
 
 /// A log begins with a header, and each page in it with one of its own.
-pub(super) const LOG_HEADER: u64 = 32;
-pub(super) const FRAME_HEADER: u64 = 24;
+pub(super) const LOG_HEADER: usize = 32;
+pub(super) const FRAME_HEADER: usize = 24;
 
 /// One page of the map says of so many pages behind it what they are.
 const MAPPED: u32 = 819;
@@ -164,9 +164,9 @@ fn committed(log: &File) -> HashMap<u32, u64> {
     let mut newer = HashMap::new();
     let mut pending = Vec::new();
     let Some(salt) = salt(log) else { return newer };
-    let frame = FRAME_HEADER + PAGE as u64;
+    let frame = (FRAME_HEADER + PAGE) as u64;
     let length = log.metadata().map_or(0, |log| log.len());
-    let mut place = LOG_HEADER;
+    let mut place = LOG_HEADER as u64;
     while place + frame <= length {
         let mut head = [0; 24];
         if log.read_exact_at(&mut head, place).is_err() {
@@ -174,7 +174,7 @@ fn committed(log: &File) -> HashMap<u32, u64> {
         }
         if head.get(8..16) == Some(&salt[..]) {
             let page = record::long(&head, 0).unwrap_or(0);
-            pending.push((page, place + FRAME_HEADER));
+            pending.push((page, place + FRAME_HEADER as u64));
             if record::long(&head, 4).is_some_and(|size| size > 0) {
                 newer.extend(pending.drain(..).filter(|(page, _)| (1..1 << 28).contains(page)));
             }
@@ -186,14 +186,14 @@ fn committed(log: &File) -> HashMap<u32, u64> {
 
 /// What marks the pages of a log that belong to it, and not to an earlier one in the same file.
 pub(super) fn salt(log: &File) -> Option<[u8; 8]> {
-    let mut head = [0; LOG_HEADER as usize];
+    let mut head = [0; LOG_HEADER];
     log.read_exact_at(&mut head, 0).ok()?;
     let sums = (record::long(&head, 24), record::long(&head, 28));
     let right = add((0, 0), head.get(..24)?, head.get(3) == Some(&0x82));
     let mut salt = [0; 8];
     let whole = sums == (Some(right.0), Some(right.1));
     // If the header is damaged, the first page tells.
-    log.read_exact_at(&mut salt, if whole { 16 } else { LOG_HEADER + 8 }).ok()?;
+    log.read_exact_at(&mut salt, if whole { 16 } else { LOG_HEADER as u64 + 8 }).ok()?;
     Some(salt)
 }
 

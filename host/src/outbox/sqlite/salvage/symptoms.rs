@@ -8,7 +8,6 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::super::file::beside;
-use super::super::schema::NEWEST;
 use super::image::{FRAME_HEADER, LOG_HEADER, PAGE, add, salt};
 use super::record::long;
 
@@ -16,7 +15,7 @@ use super::record::long;
 pub(in super::super) fn symptom(path: &Path) -> Option<String> {
     let file = File::open(path).ok()?;
     let log = File::open(beside(path, "-wal")).ok();
-    let log = log.filter(|log| log.metadata().is_ok_and(|log| log.len() > LOG_HEADER));
+    let log = log.filter(|log| log.metadata().is_ok_and(|log| log.len() > LOG_HEADER as u64));
     match &log {
         Some(log) if gap(log) => Some("there is a gap in its log".to_owned()),
         // What is in the log may be missing in the file.
@@ -46,10 +45,6 @@ fn header(file: &File) -> Option<&'static str> {
             return Some("its header is not an outbox's");
         }
     }
-    let version = long(&head, 60).map_or(usize::MAX, |version| version as usize);
-    if version > NEWEST {
-        return Some("its version is none that was written here");
-    }
     let pages = u64::from(long(&head, 28).unwrap_or(0));
     let length = file.metadata().map_or(0, |file| file.len());
     (pages * PAGE as u64 > length).then_some("its end is missing")
@@ -58,7 +53,7 @@ fn header(file: &File) -> Option<&'static str> {
 /// Whether whole transactions lie behind the place where the log ends by its sums. Those that
 /// follow another one were begun when that was on disk, so this is no crash.
 fn gap(log: &File) -> bool {
-    let mut head = [0; LOG_HEADER as usize];
+    let mut head = [0; LOG_HEADER];
     if log.read_exact_at(&mut head, 0).is_err() {
         return false;
     }
@@ -67,12 +62,12 @@ fn gap(log: &File) -> bool {
     let mut running = add((0, 0), head_sum, little);
     let mut whole = (long(&head, 24), long(&head, 28)) == (Some(running.0), Some(running.1));
     let mut commits_behind = 0;
-    let mut frame = [0; FRAME_HEADER as usize + PAGE];
-    let mut place = LOG_HEADER;
+    let mut frame = [0; FRAME_HEADER + PAGE];
+    let mut place = LOG_HEADER as u64;
     while log.read_exact_at(&mut frame, place).is_ok() {
         place += frame.len() as u64;
         if whole {
-            let (first, page) = (frame.get(..8), frame.get(FRAME_HEADER as usize..));
+            let (first, page) = (frame.get(..8), frame.get(FRAME_HEADER..));
             let (Some(first), Some(page)) = (first, page) else { return false };
             let next = add(add(running, first, little), page, little);
             let sums = (long(&frame, 16), long(&frame, 20));

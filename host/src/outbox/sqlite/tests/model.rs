@@ -68,7 +68,6 @@ struct Known {
     state: State,
     aside: bool,
     due: bool,
-    expires: bool,
     attempts: u32,
     claimed: bool,
 }
@@ -86,7 +85,7 @@ impl Model {
         let state = if self.has_turn(lane) { State::Behind } else { State::Turn };
         let (aside, due, attempts, claimed) = (false, true, 0, false);
         let lane = lane.to_owned();
-        self.all.push(Known { id, lane, state, aside, due, expires, attempts, claimed });
+        self.all.push(Known { id, lane, state, aside, due, attempts, claimed });
         // The sweep may come at any time, but here it is as if it came at once.
         if expires {
             let last = self.all.len() - 1;
