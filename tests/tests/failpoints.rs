@@ -59,14 +59,15 @@ async fn dies_at(ini: &Ini, place: &str, time: u64) -> bool {
     let mut command = Callhook::command(&["run"]);
     command.env("CALLHOOK_FAILPOINT", format!("{place}:{time}"));
     let mut hook = Callhook::spawn_command(ini, command);
-    let load = if named(place, &AT_A_STOP) { LOAD / 10 } else { LOAD };
+    let by_a_stop = named(place, &AT_A_STOP);
     let began = Instant::now();
     let mut stopped = false;
     loop {
         if let Some(ended) = hook.ended() {
             return ended.signal() == Some(ABORTED);
         }
-        if !stopped && began.elapsed() > load {
+        let ready = || hook.log().iter().any(|line| line.contains("\"ready\""));
+        if !stopped && (began.elapsed() > LOAD || by_a_stop && ready()) {
             hook.signal("TERM");
             stopped = true;
         }
