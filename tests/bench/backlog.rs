@@ -45,7 +45,7 @@ pub(crate) async fn run() -> Vec<Figure> {
     let (began, before, used) = (Instant::now(), sink.count(), hook.processor_time());
     tokio::time::sleep(TIME).await;
     let sent = (sink.count() - before) as f64;
-    let used = (hook.processor_time() - used).as_micros() as f64;
+    let used = hook.processor_time().saturating_sub(used).as_micros() as f64;
     let rate = sent / began.elapsed().as_secs_f64();
     figures.push(figure("drain of that backlog, requests/s", format!("{rate:.0}")));
     figures.push(figure("  processor time for each", format!("{:.0} µs", used / sent)));

@@ -52,7 +52,7 @@ impl Ini {
     pub fn webhook(mut self, line: &str) -> Self {
         let key = |line: &str| line.split_once('=').map(|(key, _)| key.trim().to_owned());
         let others = self.webhook.lines().filter(|old| key(old).is_none() || key(old) != key(line));
-        self.webhook = others.map(|line| format!("{line}\n")).collect();
+        self.webhook = others.flat_map(|line| [line, "\n"]).collect();
         self.webhook.push_str(line);
         self.webhook.push('\n');
         self

@@ -386,7 +386,7 @@ pub(crate) fn reset(stream: &TcpStream) {
 fn whole(status: u16, headers: &[(&'static str, String)], body: &str) -> String {
     let length = body.len();
     let lines: String =
-        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
     // A status without a body must not announce one.
     let length = if status == 204 || status == 304 {
         String::new()

@@ -169,8 +169,8 @@ impl Callhook {
     /// If the console does not answer.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         let page = self.page("/metrics").await;
-        let values = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        values.last().and_then(|value| value.parse().ok())
+        let mut values = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        values.next_back()?.parse().ok()
     }
 
     /// The id of the process.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use promises::{Callhook, Crowd, Ini, Ledger, Oracle};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// A small file system in memory, unmounted when dropped.
 struct SmallDisk(PathBuf);

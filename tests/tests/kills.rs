@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 const REPEATED: usize = 512;
 
 /// For what takes its time on a busy machine.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 struct Office {
     pbx: Arc<Pbx>,

@@ -18,7 +18,7 @@ use callhook_pbx::{Call, Pbx};
 use promises::{Answer, Arrival, Callhook, Crowd, Ini, Ledger, Oracle};
 
 const CALLER: &str = "420774852629";
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 struct Office {
     pbx: Pbx,

@@ -16,7 +16,7 @@ use callhook_pbx::{Call, Pbx};
 use promises::{Account, Answer, Arrival, Callhook, Crowd, Ini, Ledger, Oracle, Proxy, Weather};
 
 /// For what takes its time on a busy machine.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// For what is tried again and again until the receiver is back.
 const PERSISTENT: &str = "schedule = 100ms, 200ms, 400ms, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, \
@@ -285,12 +285,11 @@ async fn nobody_comes_back_earlier_than_retry_after_asks_in_any_form() {
             }
             let until = arrival.wall + WAIT;
             let whole = until.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-            let (until, text) = match form {
-                3 => (until, WAIT.as_secs().to_string()),
-                _ => {
-                    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(whole);
-                    (until, date(until, form))
-                }
+            let (until, text) = if form == 3 {
+                (until, WAIT.as_secs().to_string())
+            } else {
+                let until = SystemTime::UNIX_EPOCH + Duration::from_secs(whole);
+                (until, date(until, form))
             };
             *told.lock().unwrap() = until;
             Answer::header(if form % 2 == 0 { 503 } else { 429 }, "retry-after", &text)
