@@ -157,6 +157,7 @@ impl App {
             _ = died => tracing::error!("The pipeline has died; stopping."),
             () = say_when_ready(&health) => {}
         }
+        failpoint!("app-stopping");
         stop.send_replace(true);
         // The sources end, so the channel closes, so the pipeline ends with everything appended.
         while tasks.join_next().await.is_some() {}
@@ -168,8 +169,10 @@ impl App {
                 "what was seen last could not be committed within {GRACE:?}; what was is kept"
             ),
         }
+        failpoint!("app-before-last-deliveries");
         drop(delivery_stop);
         delivery.await.context("while finishing the deliveries")?;
+        failpoint!("app-before-closing");
         tracing::info!("Stopped.");
         Ok(())
     }
