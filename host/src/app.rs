@@ -197,6 +197,7 @@ impl App {
             () = health.say_when_ready() => {}
             () = service.renew_when_asked(reload) => {}
         }
+        failpoint!("app-stopping");
         stop.send_replace(true);
         service.sources.stop_all_but(&[]).await;
         drop(service);
@@ -210,8 +211,10 @@ impl App {
                 "what was seen last could not be committed within {GRACE:?}; what was is kept"
             ),
         }
+        failpoint!("app-before-last-deliveries");
         drop(delivery_stop);
         delivery.await.context("while finishing the deliveries")?;
+        failpoint!("app-before-closing");
         tracing::info!("Stopped.");
         Ok(())
     }

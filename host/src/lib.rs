@@ -13,6 +13,9 @@
 //! channel or a function call. [`event`] is the vocabulary that all share; `app` is the one place
 //! that builds the stages.
 
+#[macro_use]
+mod failpoint;
+
 pub mod app;
 pub mod calls;
 pub mod cli;

@@ -128,6 +128,7 @@ impl Pipeline {
     }
 
     fn take(&mut self, exchange: usize, notice: &Notice) {
+        failpoint!("pipeline-taken");
         let Some(exchange) = self.exchanges.get_mut(exchange) else { return };
         match &notice.what {
             Seen::Snapshot(_) => exchange.watched.store(true, Ordering::Release),
@@ -147,9 +148,12 @@ impl Pipeline {
         for event in &mut step.events {
             event.parties_mut().for_each(|party| introduce(party, &self.directory));
         }
+        failpoint!("pipeline-before-plugins");
         let commit = commit(exchange.name.clone(), &step, &self.routes, &self.metrics);
+        failpoint!("pipeline-before-append");
         // Durable in the order of appending; nobody waits for it here.
         drop(self.outbox.append(commit));
+        failpoint!("pipeline-after-append");
         for event in &step.events {
             self.metrics.event(event.kind.name());
             if let Some(observer) = &self.observer {

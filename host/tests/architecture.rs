@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("event", &[]),
     ("clock", &[]),
     ("request", &[]),
@@ -44,6 +44,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),
     ("cli", &["app", "clock", "config", "demo", "outbox", "shutdown"]),
+    ("failpoint", &[]),
 ];
 
 /// A library, and the one place that may name it.

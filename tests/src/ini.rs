@@ -14,6 +14,8 @@ pub struct Ini {
     pbx: String,
     webhook: String,
     more: String,
+    level: &'static str,
+    database: Option<PathBuf>,
 }
 
 impl Ini {
@@ -34,7 +36,7 @@ impl Ini {
         let webhook = format!(
             "\n[webhook]\nurl = {url}\nschedule = 50ms, 100ms, 200ms, 400ms, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s\n"
         );
-        Self { folder, pbx, webhook, more: String::new() }
+        Self { folder, pbx, webhook, more: String::new(), level: "debug", database: None }
     }
 
     /// Adds a line to `[pbx]`.
@@ -45,9 +47,12 @@ impl Ini {
         self
     }
 
-    /// Adds a line to `[webhook]`.
+    /// Adds a line to `[webhook]`, in place of one with the same key.
     #[must_use]
     pub fn webhook(mut self, line: &str) -> Self {
+        let key = |line: &str| line.split_once('=').map(|(key, _)| key.trim().to_owned());
+        let others = self.webhook.lines().filter(|old| key(old).is_none() || key(old) != key(line));
+        self.webhook = others.flat_map(|line| [line, "\n"]).collect();
         self.webhook.push_str(line);
         self.webhook.push('\n');
         self
@@ -58,6 +63,20 @@ impl Ini {
     pub fn section(mut self, name: &str, lines: &[&str]) -> Self {
         let written = write!(self.more, "\n[{name}]\n{}\n", lines.join("\n"));
         debug_assert!(written.is_ok());
+        self
+    }
+
+    /// Logs from this level on; from debug on without this.
+    #[must_use]
+    pub fn level(mut self, level: &'static str) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Keeps the database elsewhere.
+    #[must_use]
+    pub fn storage(mut self, path: &Path) -> Self {
+        self.database = Some(path.to_owned());
         self
     }
 
@@ -80,7 +99,7 @@ impl Ini {
 
     /// The database.
     pub fn database(&self) -> PathBuf {
-        self.folder().join("callhook.db")
+        self.database.clone().unwrap_or_else(|| self.folder().join("callhook.db"))
     }
 
     /// Writes the file and says where it is.
@@ -90,9 +109,12 @@ impl Ini {
     /// If it cannot be written.
     pub fn write(&self) -> PathBuf {
         let path = self.folder().join("callhook.ini");
-        let Self { pbx, webhook, more, .. } = self;
+        let Self { pbx, webhook, more, level, .. } = self;
+        let storage = self.database();
         let text = format!(
-            "{pbx}{webhook}{more}\n[console]\nlisten = 127.0.0.1:0\n[log]\nlevel = debug\nformat = json\n"
+            "{pbx}{webhook}{more}\n[storage]\npath = {}\n[console]\nlisten = 127.0.0.1:0\n\
+             [log]\nlevel = {level}\nformat = json\n",
+            storage.display()
         );
         fs::write(&path, text).expect("the .ini is written");
         let private = fs::Permissions::from_mode(0o600);

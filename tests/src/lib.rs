@@ -14,13 +14,23 @@
 )]
 
 mod component;
+mod crowd;
+mod dice;
 mod ini;
+mod ledger;
+mod oracle;
 mod process;
+mod proxy;
 mod recorder;
 
 pub use component::component;
+pub use crowd::{Bustle, Crowd};
+pub use dice::Dice;
 pub use ini::Ini;
-pub use process::Callhook;
+pub use ledger::{Account, Entry, Ledger};
+pub use oracle::{Answer, Arrival, Oracle};
+pub use process::{Callhook, eventually};
+pub use proxy::{Proxy, Weather};
 pub use recorder::Recorder;
 
 use std::time::Duration;

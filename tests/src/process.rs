@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
@@ -26,7 +26,10 @@ fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let test = std::env::current_exe().expect("the test knows where it is");
-        let profile = test.ancestors().nth(2).expect("it is in target/PROFILE/deps");
+        let folder = test.parent().expect("it is in a folder");
+        // A test is in target/PROFILE/deps, a program in target/PROFILE.
+        let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+        let profile = profile.expect("it is in target");
         let binary = profile.join(format!("callhook{}", std::env::consts::EXE_SUFFIX));
         let built = modified(&binary).unwrap_or(SystemTime::UNIX_EPOCH);
         let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
@@ -76,10 +79,20 @@ impl Callhook {
     ///
     /// If the process cannot be started.
     pub fn spawn(ini: &Ini, arguments: &[&str]) -> Self {
-        let path = ini.write();
-        let mut child = Self::command(&["run", "--config"])
-            .arg(path)
-            .args(arguments)
+        let mut command = Self::command(&["run"]);
+        command.args(arguments);
+        Self::spawn_command(ini, command)
+    }
+
+    /// The same by a command that is prepared up to `--config`.
+    ///
+    /// # Panics
+    ///
+    /// If the process cannot be started.
+    pub fn spawn_command(ini: &Ini, mut command: Command) -> Self {
+        let mut child = command
+            .arg("--config")
+            .arg(ini.write())
             .stderr(Stdio::piped())
             .spawn()
             .expect("callhook starts");
@@ -132,15 +145,13 @@ impl Callhook {
     ///
     /// If it does not.
     pub async fn wait_until_ready(&self) {
-        let line = self.wait_for_log("\"Console listens.\"").await;
-        let line: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
-        let address = line["fields"]["address"].as_str().expect("it names the address").to_owned();
+        let address = self.console().await;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if get(&format!("http://{address}/readyz")).await == Some(200) {
                 return;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         panic!("not ready within {PATIENCE:?}; the log: {:#?}", self.log());
     }
@@ -161,8 +172,94 @@ impl Callhook {
     /// If that does not come.
     pub async fn hang_up(&self, told: &str) {
         let before = self.logged(told);
-        tell(&self.child, "-HUP");
+        self.signal("HUP");
         self.wait_for_logs(told, before + 1).await;
+    }
+
+    /// The console's address.
+    ///
+    /// # Panics
+    ///
+    /// If it does not open.
+    pub async fn console(&self) -> String {
+        let line = self.wait_for_log("\"Console listens.\"").await;
+        let line: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
+        line["fields"]["address"].as_str().expect("it names the address").to_owned()
+    }
+
+    /// A page of the console, whatever its status.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub async fn page(&self, path: &str) -> String {
+        let address = self.console().await;
+        let page = get_text(&format!("http://{address}{path}")).await;
+        page.unwrap_or_else(|| panic!("the console answers {path}")).1
+    }
+
+    /// The value of a metric, with its labels as they are written.
+    ///
+    /// # Panics
+    ///
+    /// If the console does not answer.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let page = self.page("/metrics").await;
+        let mut values = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        values.next_back()?.parse().ok()
+    }
+
+    /// The id of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The memory that the process holds, in KiB.
+    ///
+    /// # Panics
+    ///
+    /// If the process is gone.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("the process is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        number.expect("it tells its memory")
+    }
+
+    /// The processor time that the process has used.
+    ///
+    /// # Panics
+    ///
+    /// If the process is gone.
+    pub fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        let stat = stat.expect("the process is there");
+        // The name, in parentheses, may contain blanks.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks =
+            |place| fields.split_whitespace().nth(place).and_then(|t| t.parse::<u64>().ok());
+        let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
+        // Linux tells it in hundredths of a second.
+        Duration::from_millis(10 * ticks.expect("it tells its times"))
+    }
+
+    /// Sends the process a signal, by its name.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such process.
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// Whether it has ended, and how.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be asked for.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
     }
 
     /// `kill -9`.
@@ -197,31 +294,33 @@ impl Drop for Callhook {
 
 /// SIGTERM.
 pub(crate) fn terminate(child: &Child) {
-    tell(child, "-TERM");
+    signal(child, "TERM");
 }
 
-fn tell(child: &Child, signal: &str) {
+fn signal(child: &Child, name: &str) {
     let pid = child.id().to_string();
-    let told = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
+    let told = Command::new("kill").args([format!("-{name}"), pid]).status().expect("kill runs");
     assert!(told.success(), "the process is there to be told");
 }
 
 /// The status of a GET, if there is an answer.
 pub(crate) async fn get(url: &str) -> Option<u16> {
+    get_text(url).await.map(|(status, _)| status)
+}
+
+/// Status and text of a GET, if there is an answer.
+async fn get_text(url: &str) -> Option<(u16, String)> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let response = client.get(url.parse().ok()?).await.ok()?;
     let status = response.status().as_u16();
-    response.into_body().collect().await.ok()?;
-    Some(status)
+    let body = response.into_body().collect().await.ok()?.to_bytes();
+    Some((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
 /// Looks again and again until there is something, at most for [`PATIENCE`].
-pub(crate) async fn eventually<T>(
-    what: &str,
-    mut look: impl FnMut() -> Option<T>,
-) -> Result<T, String> {
+pub async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T, String> {
     let deadline = Instant::now() + PATIENCE;
-    let mut pause = tokio::time::interval(std::time::Duration::from_millis(5));
+    let mut pause = tokio::time::interval(Duration::from_millis(5));
     while Instant::now() < deadline {
         if let Some(found) = look() {
             return Ok(found);

@@ -101,6 +101,7 @@ impl Endpoint {
     /// Sends a request once and settles it.
     pub(super) async fn attempt(self: Arc<Self>, claimed: Claimed, mut turn: Turn) {
         let began = self.clock.now();
+        failpoint!("delivery-before-send");
         let (reply, failure) = match self.client.send_at(&claimed, began.wall).await {
             Ok(reply) => {
                 let failure = reply.failure(&self.settings.success);
@@ -108,6 +109,7 @@ impl Endpoint {
             }
             Err(failure) => (None, Some(failure)),
         };
+        failpoint!("delivery-replied");
         let ended = self.clock.now();
         let outcome = Outcome { reply, failure, began, ended };
         let number = claimed.attempts.saturating_add(1);
@@ -122,10 +124,12 @@ impl Endpoint {
         let stand = turn.end(&lesson, ended.mono);
         self.report(&claimed, &outcome, &verdict, &stand);
         let settlement = self.settlement(&claimed, outcome, verdict, lesson.quiet, &stand);
+        failpoint!("delivery-before-settle");
         if let Err(error) = self.outbox.settle(&claimed, settlement).await {
             let (endpoint, request) = (&self.settings.name, &claimed.id);
             tracing::warn!(endpoint, request, %error, "A request may be sent a second time.");
         }
+        failpoint!("delivery-settled");
     }
 
     /// Settles a request that came too late to be of use.

@@ -187,6 +187,7 @@ async fn give_back(endpoint: Arc<Endpoint>, claimed: Claimed) {
 async fn due(endpoint: &Endpoint, room: usize) -> Result<(Vec<Claimed>, Look), Look> {
     match endpoint.outbox.claim(&endpoint.settings.name, room).await {
         Ok(claims) => {
+            failpoint!("delivery-claimed");
             let mut look = Look::after(claims.next_in.unwrap_or(LOOK_AGAIN));
             look.more = claims.requests.len() == room;
             Ok((claims.requests, look))

@@ -40,9 +40,11 @@ enum Chore {
     },
     /// Feed everything that reads what comes from outside with nonsense for a while.
     Fuzz(fuzz::Arguments),
-    /// Measure.
+    /// Measure the whole service: a table of figures.
+    ///
+    /// With `--bench NAME` one of its parts instead.
     Bench {
-        /// Passed on to `cargo bench`.
+        /// Only these of library, service and backlog; or what is passed on to `cargo bench`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
@@ -69,7 +71,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Bench { rest } => {
             wasm_target()?;
-            cargo(&["bench", "--package", "callhook", "--benches"]).passing(rest).run()
+            bench(rest)
         }
     }
 }
@@ -78,6 +80,18 @@ fn run(chore: Chore) -> anyhow::Result<()> {
 fn test(rest: Vec<OsString>) -> anyhow::Result<()> {
     wasm_target()?;
     cargo(&["test", "--workspace"]).passing(rest).run()
+}
+
+/// Builds the program as it is released, beside what measures it, and measures.
+fn bench(rest: Vec<OsString>) -> anyhow::Result<()> {
+    if rest.first().is_some_and(|first| first.to_string_lossy().starts_with('-')) {
+        return cargo(&["bench", "--package", "callhook", "--benches"]).passing(rest).run();
+    }
+    let packages = ["--package", "callhook", "--package", "promises", "--no-default-features"];
+    cargo(&["build", "--release", "--bins"]).passing(packages.map(OsString::from).into()).run()?;
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    Step::new(target.join("release/callhook-bench"), &[]).passing(rest).run()
 }
 
 /// In the order of what fails soonest.

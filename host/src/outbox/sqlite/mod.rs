@@ -85,7 +85,9 @@ impl SqliteOutbox {
     pub fn open(path: &Path, clock: Clock, metrics: Metrics) -> anyhow::Result<Self> {
         let open = || {
             let mut lock = file::lock(path)?;
+            failpoint!("outbox-before-opening");
             let opened = open_or_repair(path, &lock, &clock, &metrics)?;
+            failpoint!("outbox-opened");
             lock.mark();
             Self::start(path, opened, lock, clock, metrics)
         };

@@ -50,6 +50,7 @@ impl Writer {
     pub(super) fn run(mut self) -> Option<Connection> {
         let mut batch = Vec::new();
         while self.shared.queue.take(&mut batch, upkeep::EVERY) {
+            failpoint!("outbox-taken");
             self.keep_up(&mut batch);
             if batch.is_empty() {
                 self.idle();
@@ -60,15 +61,19 @@ impl Writer {
                 tracing::error!(lost, "The outbox closes with operations that are not on disk.");
                 return self.connection;
             };
+            failpoint!("outbox-before-publish");
             self.publish(&effects);
+            failpoint!("outbox-before-acknowledge");
             for operation in batch.drain(..) {
                 // Who dropped the receipt does not want to know.
                 let _unheard = operation.done.send(());
             }
+            failpoint!("outbox-acknowledged");
             if self.shared.queue.is_empty() {
                 self.idle();
             }
         }
+        failpoint!("outbox-drained");
         self.connection
     }
 
@@ -108,13 +113,17 @@ impl Writer {
         let connection = self.connection.as_mut().ok_or_else(|| early(recovery::closed()))?;
         let behavior = TransactionBehavior::Immediate;
         let transaction = connection.transaction_with_behavior(behavior).map_err(early)?;
+        failpoint!("outbox-begun");
         let mut effects = Effects::default();
         for operation in batch {
             apply(&transaction, operation, pressure, &mut effects).map_err(early)?;
+            failpoint!("outbox-applied");
         }
         count(&transaction, &mut effects).map_err(early)?;
+        failpoint!("outbox-before-commit");
         match transaction.commit() {
             Ok(()) => {
+                failpoint!("outbox-committed");
                 self.commits = effects.commits;
                 self.shared.metrics.outbox_commit.0.observe(began.elapsed().as_secs_f64());
                 Ok(effects)
@@ -185,7 +194,10 @@ impl Writer {
         let Some(connection) = &self.connection else { return };
         let done = match checkpoint(connection, "NOOP") {
             Ok((log, carried)) if log - carried >= LOG_PAGES => {
-                checkpoint(connection, "PASSIVE").map(drop)
+                failpoint!("outbox-before-checkpoint");
+                let done = checkpoint(connection, "PASSIVE").map(drop);
+                failpoint!("outbox-after-checkpoint");
+                done
             }
             small => small.map(drop),
         };

@@ -1,0 +1,84 @@
+//! A receiver that costs next to nothing: counts requests without a body, and answers 200.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// The receiver.
+pub(crate) struct Sink {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+    listening: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    count: AtomicU64,
+    /// Whether to keep the first line of each request, with the time of its first byte.
+    keeps: AtomicBool,
+    kept: Mutex<Vec<(String, Instant)>>,
+}
+
+impl Sink {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it has an address");
+        let shared = Arc::new(Shared::default());
+        let told = Arc::clone(&shared);
+        let listening = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&told)));
+            }
+        });
+        Self { address, shared, listening }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.shared.count.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn keep(&self) {
+        self.shared.keeps.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn kept(&self) -> Vec<(String, Instant)> {
+        std::mem::take(&mut self.shared.kept.lock().expect("nobody panics"))
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+    const END: &[u8] = b"\r\n\r\n";
+    stream.set_nodelay(true).expect("it is a TCP connection");
+    let mut buffer = Vec::with_capacity(16 * 1024);
+    while let Ok(1..) = stream.read_buf(&mut buffer).await {
+        let at = Instant::now();
+        while let Some(end) = buffer.windows(END.len()).position(|window| window == END) {
+            if shared.keeps.load(Ordering::Relaxed) {
+                let line = buffer.split(|byte| *byte == b'\r').next().unwrap_or_default();
+                let line = String::from_utf8_lossy(line).into_owned();
+                shared.kept.lock().expect("nobody panics").push((line, at));
+            }
+            buffer.drain(..end + END.len());
+            shared.count.fetch_add(1, Ordering::Relaxed);
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            if stream.write_all(answer).await.is_err() {
+                return;
+            }
+        }
+    }
+}
