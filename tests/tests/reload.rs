@@ -160,7 +160,7 @@ async fn what_needs_a_restart_is_said_and_the_rest_is_applied() {
     let (pbx, receiver) = office().await;
     let ini = Ini::new(&pbx, &receiver.url());
     let hook = Callhook::start(&ini).await;
-    ini.rewrite("[console]", "[storage]\npath = other.db\n[console]");
+    ini.rewrite("callhook.db", "other.db");
     ini.rewrite("schedule =", "events = end\nschedule =");
     hook.reload().await;
     let said = hook.wait_for_log("Restart the service to change this setting.").await;
