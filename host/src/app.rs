@@ -1,14 +1,16 @@
 //! The one place that builds the stages, in the order in which an event passes through them, and
 //! stops them in that order.
 
+mod health;
 mod operator;
 mod record;
+mod reload;
 mod settings;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -19,21 +21,24 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
+use self::health::Health;
 pub use self::operator::{Operator, Replay, Tally, deliveries, each};
 pub use self::record::record;
+pub use self::reload::Reload;
+use self::reload::{Service, restored};
 pub use self::settings::Faults;
-use crate::calls::Engine;
+use self::settings::Loaded;
+use self::sources::Sources;
 use crate::clock::Clock;
 use crate::config::{Config, PbxConfig};
 use crate::console;
-use crate::delivery::{Delivery, probe};
+use crate::delivery::{Changes, Delivery, probe, try_settings};
 use crate::metrics::Metrics;
-use crate::outbox::{Outbox, Pressure, SqliteOutbox};
+use crate::outbox::{Outbox, SqliteOutbox};
 pub use crate::pipeline::Observer;
-use crate::pipeline::{Exchange, Input, Pipeline};
-use crate::plugins::{Directory, Plugin};
+use crate::pipeline::{Exchange, Pipeline};
+use crate::plugins::{Plugin, Runtime};
 use crate::source::callcontrol::Watcher;
-use crate::source::notice::Notice;
 
 /// Notices that wait for the engine. When they are not taken, the sources coalesce.
 const NOTICES: usize = 1024;
@@ -45,17 +50,16 @@ const BEHIND_THE_WRITER: i32 = 5;
 /// How often a chunk of what was finished long ago is removed: several times as fast as the
 /// largest exchange makes events.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
-/// How often readiness is looked at until the service is ready.
-const READY_POLL: Duration = Duration::from_millis(20);
 
 /// The service: its settings hold, its plugins are loaded, nothing runs yet.
 pub struct App {
     config: Config,
     clock: Clock,
     metrics: Metrics,
-    directory: Arc<Directory>,
-    plugins: BTreeMap<String, Arc<Plugin>>,
+    runtime: Arc<Runtime>,
+    loaded: Loaded,
     observer: Option<Observer>,
+    reload: Option<Reload>,
 }
 
 /// What a look at something far away found.
@@ -68,24 +72,18 @@ pub struct Probe {
     pub found: Result<String, String>,
 }
 
-/// What is known of the service's health.
-struct Health {
-    outbox: Arc<dyn Outbox>,
-    exchanges: Vec<(String, Arc<AtomicBool>)>,
-}
-
 impl App {
     /// Loads what the settings name. The faults are those of the settings, all of them.
     pub fn build(config: Config, clock: Clock) -> Result<Self, Faults> {
-        let directory = Arc::new(settings::directory(&config)?);
-        let plugins = settings::plugins(&config, &settings::runtime()?, &directory)?;
+        let runtime = Arc::new(settings::runtime()?);
+        let loaded = settings::load(&config, &runtime)?;
         let metrics = Metrics::default();
-        Ok(Self { config, clock, metrics, directory, plugins, observer: None })
+        Ok(Self { config, clock, metrics, runtime, loaded, observer: None, reload: None })
     }
 
     /// The plugins that the settings name, by name.
     pub fn plugins(&self) -> &BTreeMap<String, Arc<Plugin>> {
-        &self.plugins
+        &self.loaded.plugins
     }
 
     /// Looks whether every PBX lets itself be watched and every endpoint can be reached. Sends no
@@ -107,6 +105,24 @@ impl App {
         probes
     }
 
+    /// Tries certificates and keys that the settings name, and says what is wrong with them.
+    /// Nothing is sent. Call it within a tokio runtime.
+    pub fn try_files(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (name, settings) in settings::watchers(&self.config) {
+            if let Err(error) = Sources::prepare(&name, settings, &self.clock, &self.metrics) {
+                faults.push(format!("{error:#}"));
+            }
+        }
+        for endpoint in &self.config.endpoints {
+            let settings = settings::delivery(endpoint, self.config.console);
+            if let Err(error) = try_settings(&settings) {
+                faults.push(format!("while preparing the endpoint {}: {error:#}", endpoint.name));
+            }
+        }
+        faults
+    }
+
     async fn probe_pbx(&self, pbx: &PbxConfig) -> anyhow::Result<String> {
         let settings = settings::watcher(&self.config, pbx);
         let watcher = Watcher::new(settings, self.clock.clone(), self.metrics.clone())?;
@@ -122,22 +138,45 @@ impl App {
         self
     }
 
+    /// Takes new settings from `reload` while it runs.
+    #[must_use]
+    pub fn reloaded_by(mut self, reload: Reload) -> Self {
+        self.reload = Some(reload);
+        self
+    }
+
     /// Runs until `shutdown` resolves, then stops what it started: no new notices, then what is
     /// in flight, then the disk. Needs a multi-threaded tokio runtime.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (stop, stopped) = watch::channel(false);
         let outbox = self.open_outbox()?;
         let exchanges = self.exchanges(&*outbox)?;
-        let watched: Vec<_> =
-            exchanges.iter().map(|x| (x.name.clone(), Arc::clone(&x.watched))).collect();
-        let health = Arc::new(Health { outbox: Arc::clone(&outbox), exchanges: watched });
+        let watched: Vec<_> = exchanges.iter().map(Exchange::watched).collect();
+        let health = Arc::new(Health::new(Arc::clone(&outbox), watched.clone()));
 
         let mut tasks = JoinSet::new();
         let console = self.listen(&health, &stopped, &mut tasks).await?;
-        self.prune(&outbox, &stopped, &mut tasks);
-        let notices = self.watch(&stopped, &mut tasks)?;
+        let retention = self.prune(&outbox, &stopped, &mut tasks);
+        let (inputs, notices) = mpsc::channel(NOTICES);
+        let mut sources = Sources::new(inputs.clone(), self.clock.clone(), self.metrics.clone());
+        sources.start_all(settings::watchers(&self.config))?;
         let (delivery_stop, delivery_stopped) = oneshot::channel::<()>();
-        let delivery = self.deliver(&outbox, console, delivery_stopped)?;
+        let (delivery, changes) = self.deliver(&outbox, console, delivery_stopped)?;
+        let mut service = Service {
+            config: self.config.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            runtime: Arc::clone(&self.runtime),
+            outbox: Arc::clone(&outbox),
+            health: Arc::clone(&health),
+            console,
+            retention,
+            exchanges: watched,
+            sources,
+            changes,
+            inputs,
+        };
+        let reload = self.reload.take();
         let pipeline = self.pipeline(exchanges, outbox);
         let runtime = Handle::current();
         let (alive, died) = oneshot::channel::<()>();
@@ -155,10 +194,13 @@ impl App {
         tokio::select! {
             () = shutdown => tracing::info!("Stopping."),
             _ = died => tracing::error!("The pipeline has died; stopping."),
-            () = say_when_ready(&health) => {}
+            () = health.say_when_ready() => {}
+            () = service.renew_when_asked(reload) => {}
         }
         failpoint!("app-stopping");
         stop.send_replace(true);
+        service.sources.stop_all_but(&[]).await;
+        drop(service);
         // The sources end, so the channel closes, so the pipeline ends with everything appended.
         while tasks.join_next().await.is_some() {}
         let joined = tokio::task::spawn_blocking(move || pipeline.join());
@@ -186,28 +228,19 @@ impl App {
 
     /// The engines, with the calls that were going on when the last process ended.
     fn exchanges(&self, outbox: &dyn Outbox) -> anyhow::Result<Vec<Exchange>> {
-        let mut exchanges = Vec::new();
-        for pbx in &self.config.pbxs {
-            let mut engine = Engine::new(settings::engine(&self.config, pbx));
-            for (key, state) in outbox.load_calls(&pbx.name)? {
-                if let Err(error) = engine.restore(&key, &state) {
-                    tracing::error!("A call that was going on is forgotten: {error:#}.");
-                }
-            }
-            let watched = Arc::new(AtomicBool::new(false));
-            exchanges.push(Exchange { name: pbx.name.clone(), engine, watched });
-        }
-        Ok(exchanges)
+        self.config.pbxs.iter().map(|pbx| restored(&self.config, pbx, outbox)).collect()
     }
 
-    /// Removes from the outbox what was finished long ago, a bit at a time.
+    /// Removes from the outbox what was finished long ago, a bit at a time. How long ago can be
+    /// changed.
     fn prune(
         &self,
         outbox: &Arc<dyn Outbox>,
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
-    ) {
-        let (outbox, retention) = (Arc::clone(outbox), self.config.retention);
+    ) -> watch::Sender<Duration> {
+        let outbox = Arc::clone(outbox);
+        let (change, retention) = watch::channel(self.config.retention);
         let mut stopped = stopped.clone();
         tasks.spawn(async move {
             let mut pace = tokio::time::interval(PRUNE_EVERY);
@@ -216,7 +249,8 @@ impl App {
                 // One at a time: while the disk cannot be written, nothing piles up.
                 let pruned = async {
                     pace.tick().await;
-                    outbox.prune(retention).await
+                    let age = *retention.borrow();
+                    outbox.prune(age).await
                 };
                 tokio::select! {
                     _ = stopped.wait_for(|stop| *stop) => return,
@@ -224,6 +258,7 @@ impl App {
                 }
             }
         });
+        change
     }
 
     /// Opens the console, if one is set, and says where.
@@ -244,88 +279,32 @@ impl App {
         Ok(Some(address))
     }
 
-    /// Starts to watch all exchanges.
-    fn watch(
-        &self,
-        stopped: &watch::Receiver<bool>,
-        tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<mpsc::Receiver<Input>> {
-        let (all, notices) = mpsc::channel(NOTICES);
-        for (index, pbx) in self.config.pbxs.iter().enumerate() {
-            let settings = settings::watcher(&self.config, pbx);
-            let watcher = Watcher::new(settings, self.clock.clone(), self.metrics.clone())
-                .with_context(|| format!("while preparing to watch the PBX {}", pbx.name))?;
-            let (own, of_one) = mpsc::channel(1);
-            tasks.spawn(watcher.run(own, stopped.clone()));
-            tasks.spawn(label(index, of_one, all.clone()));
-        }
-        Ok(notices)
-    }
-
     fn deliver(
         &self,
         outbox: &Arc<dyn Outbox>,
         console: Option<SocketAddr>,
         stopped: oneshot::Receiver<()>,
-    ) -> anyhow::Result<JoinHandle<()>> {
+    ) -> anyhow::Result<(JoinHandle<()>, Changes)> {
         let settings = |endpoint| settings::delivery(endpoint, console);
         let endpoints = self.config.endpoints.iter().map(settings).collect();
         let delivery = Delivery::new(endpoints, outbox, &self.clock, &self.metrics)?;
-        Ok(tokio::spawn(delivery.run(async {
+        let changes = delivery.changes();
+        let running = tokio::spawn(delivery.run(async {
             // A sender that is gone means the same as a word from it.
             let _ = stopped.await;
-        })))
+        }));
+        Ok((running, changes))
     }
 
     fn pipeline(self, exchanges: Vec<Exchange>, outbox: Arc<dyn Outbox>) -> Pipeline {
         Pipeline {
             exchanges,
-            routes: settings::routes(&self.config, &self.plugins),
-            directory: self.directory,
+            routes: settings::routes(&self.config, &self.loaded.plugins),
+            directory: self.loaded.directory,
             outbox,
             clock: self.clock,
             metrics: self.metrics,
             observer: self.observer,
         }
     }
-}
-
-/// Says of each notice which exchange it is of.
-async fn label(index: usize, mut from: mpsc::Receiver<Notice>, to: mpsc::Sender<Input>) {
-    while let Some(notice) = from.recv().await {
-        if to.send(Input::Seen(index, notice)).await.is_err() {
-            return;
-        }
-    }
-}
-
-impl console::Health for Health {
-    fn missing(&self) -> Vec<String> {
-        let unwatched = self.exchanges.iter().filter(|(_, seen)| !seen.load(Ordering::Acquire));
-        let mut missing: Vec<String> =
-            unwatched.map(|(name, _)| format!("the PBX {name} is not watched")).collect();
-        if !self.outbox.is_writable() {
-            missing.push("the outbox cannot commit".to_owned());
-        }
-        match self.outbox.pressure() {
-            Pressure::None => {}
-            Pressure::Extras => missing.push("the disk is nearly full: extras are dropped".into()),
-            Pressure::Popups => {
-                missing.push("the disk is nearly full: extras and ringing are dropped".into());
-            }
-            Pressure::Full => missing.push("the disk is full".into()),
-        }
-        missing
-    }
-}
-
-/// Logs `ready` once, and never ends.
-async fn say_when_ready(health: &Health) {
-    use console::Health as _;
-    let mut look = tokio::time::interval(READY_POLL);
-    while !health.missing().is_empty() {
-        look.tick().await;
-    }
-    tracing::info!("ready");
-    std::future::pending::<()>().await;
 }

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::calls::{Engine, Step};
+use crate::calls::{self, Engine, Step};
 use crate::clock::Clock;
 use crate::event::{CallEvent, EventKind, Party};
 use crate::metrics::Metrics;
@@ -51,6 +51,13 @@ pub(crate) struct Exchange {
     pub(crate) watched: Arc<AtomicBool>,
 }
 
+impl Exchange {
+    /// Its name, and whether it is being watched.
+    pub(crate) fn watched(&self) -> (String, Arc<AtomicBool>) {
+        (self.name.clone(), Arc::clone(&self.watched))
+    }
+}
+
 /// Everything between the sources and the outbox.
 pub(crate) struct Pipeline {
     pub(crate) exchanges: Vec<Exchange>,
@@ -63,7 +70,35 @@ pub(crate) struct Pipeline {
     pub(crate) observer: Option<Observer>,
 }
 
+/// What new settings change, between two notices.
+pub(crate) struct Renewal {
+    /// The exchanges that are not watched any longer, or not at the moment.
+    pub(crate) lost: Vec<usize>,
+    /// What the engines are told from now on.
+    pub(crate) engines: Vec<(usize, calls::Settings)>,
+    /// Exchanges that are new.
+    pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) directory: Arc<Directory>,
+}
+
 impl Pipeline {
+    /// From here on, everything is done as the new settings say.
+    pub(crate) fn renew(&mut self, new: Renewal) {
+        for exchange in new.lost {
+            let notice = Notice { at: self.clock.now(), what: Seen::Lost };
+            self.take(exchange, &notice);
+        }
+        for (exchange, settings) in new.engines {
+            if let Some(exchange) = self.exchanges.get_mut(exchange) {
+                exchange.engine.adopt(settings);
+            }
+        }
+        self.exchanges.extend(new.exchanges);
+        self.routes = new.routes;
+        self.directory = new.directory;
+    }
+
     /// Works until the channel is closed and empty. Call it on a plain thread.
     pub(crate) fn run(mut self, mut inputs: mpsc::Receiver<Input>, runtime: &Handle) {
         // What was due while nobody ran is not kept waiting for the PBX.

@@ -85,6 +85,18 @@ impl Ini {
         self.folder.path()
     }
 
+    /// Puts other words in the place of some in the file that has been written.
+    ///
+    /// # Panics
+    ///
+    /// If they are not there.
+    pub fn rewrite(&self, old: &str, new: &str) {
+        let path = self.folder().join("callhook.ini");
+        let text = fs::read_to_string(&path).expect("the .ini was written");
+        assert!(text.contains(old), "{old:?} is not in {text}");
+        fs::write(&path, text.replace(old, new)).expect("the .ini is written");
+    }
+
     /// The database.
     pub fn database(&self) -> PathBuf {
         self.database.clone().unwrap_or_else(|| self.folder().join("callhook.db"))

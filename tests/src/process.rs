@@ -123,6 +123,22 @@ impl Callhook {
         found.unwrap_or_else(|error| panic!("{error}; the log: {:#?}", self.log()))
     }
 
+    /// Waits until as many lines of the log have this in them.
+    ///
+    /// # Panics
+    ///
+    /// If they do not come.
+    pub async fn wait_for_logs(&self, part: &str, times: usize) {
+        let enough = || (self.logged(part) >= times).then_some(());
+        let found = eventually(&format!("{times} times {part:?} in the log"), enough).await;
+        found.unwrap_or_else(|error| panic!("{error}; the log: {:#?}", self.log()));
+    }
+
+    /// How many lines of the log have this in them.
+    pub fn logged(&self, part: &str) -> usize {
+        self.log().iter().filter(|line| line.contains(part)).count()
+    }
+
     /// Waits until `/readyz` answers 200.
     ///
     /// # Panics
@@ -224,6 +240,26 @@ impl Callhook {
     /// If it cannot be asked for.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")
+    }
+
+    /// SIGHUP; waits until it has said that the new settings are in force.
+    ///
+    /// # Panics
+    ///
+    /// If that does not come.
+    pub async fn reload(&self) {
+        self.hang_up("The settings were read again and are in force.").await;
+    }
+
+    /// SIGHUP; waits until it says this, once more than before.
+    ///
+    /// # Panics
+    ///
+    /// If that does not come.
+    pub async fn hang_up(&self, told: &str) {
+        let before = self.logged(told);
+        self.signal("HUP");
+        self.wait_for_logs(told, before + 1).await;
     }
 
     /// `kill -9`.

@@ -92,6 +92,63 @@ async fn a_plugin_file_that_is_no_component_stops_the_start() {
     assert!(said.contains("broken") && said.contains("component"), "{said}");
 }
 
+#[tokio::test]
+async fn a_secret_that_others_can_read_is_refused_if_that_is_asked_for() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (pbx, receiver) = office().await;
+    let ini = Ini::new(&pbx, &receiver.url());
+    let path = ini.write();
+    let public = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(&path, public).expect("everybody may read it");
+    for (arguments, code) in [
+        (&["check", "--offline"][..], 0),
+        (&["check", "--offline", "--strict"], 2),
+        (&["run", "--strict"], 2),
+    ] {
+        let mut command = Callhook::command(arguments);
+        let ended = run(command.arg("--config").arg(&path));
+        let said = text(&ended.stderr) + &text(&ended.stdout);
+        assert_eq!(ended.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains("client_secret: everybody on this machine can read"), "{said}");
+        assert!(!said.contains(pbx.client_secret()), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn check_tries_certificates_without_the_network() {
+    let (pbx, receiver) = office().await;
+    let ini = Ini::new(&pbx, &receiver.url()).webhook("ca_file = ca.pem");
+    std::fs::write(ini.folder().join("ca.pem"), "no certificate").expect("it is written");
+    let checked = check(&ini, &["--offline"]).await;
+    let said = text(&checked.stderr);
+    assert_eq!(checked.status.code(), Some(2), "{said}");
+    assert!(said.contains("endpoint webhook") && said.contains("ca.pem"), "{said}");
+}
+
+#[test]
+fn what_convert_prints_is_sound_once_the_secret_is_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (old, new) = (folder.path().join("TCXWebAPI.ini"), folder.path().join("callhook.ini"));
+    let text_of_old = "[Config]\nWEBHOOK_URL=https://crm.example/?key=1\nPOST=1\n\
+                       WEBHOOK_POST_URL=https://crm.example/post\n\
+                       WEBHOOK_URL_2=https://second.example/\n\
+                       WEBHOOK_URL_MONITOR=https://me:pass@monitor.example/\n";
+    std::fs::write(&old, text_of_old).expect("it is written");
+    let converted = run(Callhook::command(&["convert"]).arg(&old));
+    let notes = text(&converted.stderr);
+    assert_eq!(converted.status.code(), Some(0), "{notes}");
+    for part in ["fill in [pbx]", "plain-post", "WEBHOOK_URL_2"] {
+        assert!(notes.contains(part), "{part:?} is not in {notes}");
+    }
+    std::fs::write(&new, converted.stdout).expect("it is written");
+    let check = || run(Callhook::command(&["check", "--offline", "--config"]).arg(&new));
+    let said = text(&check().stderr);
+    assert!(said.contains("pbx_secret") && said.contains("callhook: 1 error in"), "{said}");
+    std::fs::write(folder.path().join("pbx_secret"), "key\n").expect("it is written");
+    let checked = check();
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+}
+
 #[test]
 fn wrong_usage_ends_with_2() {
     for arguments in [&[][..], &["rum"], &["run", "--confg", "x"], &["demo", "--pace", "soon"]] {

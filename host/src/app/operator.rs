@@ -153,7 +153,7 @@ impl App {
 
     /// The routes to all endpoints, or to one.
     fn routes(&self, only: Option<&str>) -> anyhow::Result<Vec<Route>> {
-        let mut routes = settings::routes(&self.config, &self.plugins);
+        let mut routes = settings::routes(&self.config, &self.loaded.plugins);
         if let Some(name) = only {
             self.endpoint(name)?;
             routes.retain(|route| route.endpoint.name == name);

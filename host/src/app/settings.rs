@@ -18,8 +18,29 @@ use crate::source::callcontrol;
 #[derive(Debug)]
 pub struct Faults(pub Vec<String>);
 
+impl From<anyhow::Error> for Faults {
+    fn from(error: anyhow::Error) -> Self {
+        Self(vec![format!("{error:#}")])
+    }
+}
+
+/// What the settings name, read and made ready.
+pub(super) struct Loaded {
+    /// The people of the company.
+    pub(super) directory: Arc<Directory>,
+    /// By name.
+    pub(super) plugins: BTreeMap<String, Arc<Plugin>>,
+}
+
+/// Loads what the settings name. The faults are all that there are.
+pub(super) fn load(config: &Config, runtime: &Runtime) -> Result<Loaded, Faults> {
+    let directory = Arc::new(directory(config)?);
+    let plugins = plugins(config, runtime, &directory)?;
+    Ok(Loaded { directory, plugins })
+}
+
 /// The people of the company.
-pub(super) fn directory(config: &Config) -> Result<Directory, Faults> {
+fn directory(config: &Config) -> Result<Directory, Faults> {
     match &config.directory {
         None => Ok(Directory::default()),
         Some(path) => Directory::load(path).map_err(|error| Faults(vec![error.to_string()])),
@@ -28,11 +49,11 @@ pub(super) fn directory(config: &Config) -> Result<Directory, Faults> {
 
 /// What runs the plugins.
 pub(super) fn runtime() -> Result<Runtime, Faults> {
-    Runtime::new().map_err(|error| Faults(vec![format!("{error:#}")]))
+    Ok(Runtime::new()?)
 }
 
 /// All plugins that the settings name.
-pub(super) fn plugins(
+fn plugins(
     config: &Config,
     runtime: &Runtime,
     directory: &Arc<Directory>,
@@ -102,6 +123,11 @@ pub(super) fn engine(config: &Config, pbx: &PbxConfig) -> calls::Settings {
             internal_missed: or(&own.internal_missed, usual.internal_missed),
         },
     }
+}
+
+/// What the watchers of all PBXs want to know, by name.
+pub(super) fn watchers(config: &Config) -> Vec<(String, callcontrol::Settings)> {
+    config.pbxs.iter().map(|pbx| (pbx.name.clone(), watcher(config, pbx))).collect()
 }
 
 /// What the watcher of this PBX wants to know.

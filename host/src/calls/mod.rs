@@ -159,6 +159,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Goes on with other settings. What calls have become so far stays as it is.
+    pub fn adopt(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     /// Calls that are not over.
     pub fn live_calls(&self) -> usize {
         self.calls.values().filter(|call| call.over.is_none()).count()

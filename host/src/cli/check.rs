@@ -15,12 +15,15 @@ pub(super) struct Arguments {
     /// Leave out whether the PBX and the endpoints can be reached.
     #[arg(long)]
     offline: bool,
+    /// Refuse settings in which others can read a secret.
+    #[arg(long)]
+    strict: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.config.config;
-    let Loaded { config, warnings } = super::load(path)?;
-    log::start(LogConfig { level: LogLevel::Warn, ..config.log });
+    let Loaded { config, warnings } = super::load(path, arguments.strict)?;
+    drop(log::start(LogConfig { level: LogLevel::Warn, ..config.log }));
     for warning in warnings {
         println!("warning    {warning}");
     }
@@ -29,10 +32,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for (name, plugin) in app.plugins() {
         println!("plugin     ok: {name} {}, {}", plugin.version(), plugin.summary());
     }
+    let runtime = super::runtime()?;
+    let faults = {
+        let _within = runtime.enter();
+        app.try_files()
+    };
+    if !faults.is_empty() {
+        return Err(super::tell(path, &faults));
+    }
     if arguments.offline {
         return Ok(());
     }
-    let probes = super::runtime()?.block_on(app.probe());
+    let probes = runtime.block_on(app.probe());
     report(path, &probes)
 }
 

@@ -208,8 +208,8 @@ impl Which {
 }
 
 fn load(config: &ConfigArgument) -> Result<Config, Failure> {
-    let Loaded { config, .. } = super::load(&config.config)?;
-    log::start(LogConfig { level: LogLevel::Warn, ..config.log });
+    let Loaded { config, .. } = super::load(&config.config, false)?;
+    drop(log::start(LogConfig { level: LogLevel::Warn, ..config.log }));
     Ok(config)
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    log::start(LogConfig { level: LogLevel::Warn, ..LogConfig::default() });
+    drop(log::start(LogConfig { level: LogLevel::Warn, ..LogConfig::default() }));
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let stage = Stage { pace: arguments.pace, colours, keep: arguments.keep };
     super::runtime()?.block_on(async { Ok(demo::run(stage, shutdown::signal()?).await?) })

@@ -1,6 +1,7 @@
 //! The command line: what was typed, and the exit code that comes of it.
 
 mod check;
+mod convert;
 mod deliveries;
 mod demo;
 mod log;
@@ -32,6 +33,10 @@ enum Command {
     /// token, and 3CX keeps one per client id: a service that runs with the same id loses its
     /// connection for about a second, and no event.
     Check(check::Arguments),
+    /// Print a callhook.ini made of the original's TCXWebAPI.ini.
+    ///
+    /// What has no counterpart, or has to be filled in, is said in comments and on stderr.
+    Convert(convert::Arguments),
     /// Play calls on a simulated 3CX and show the webhooks that arrive; all on this machine.
     Demo(demo::Arguments),
     /// Look at what became of events, send it again or give it up.
@@ -79,6 +84,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Deliveries(arguments) => deliveries::run(&arguments),
         Command::Replay(arguments) => deliveries::replay(&arguments),
@@ -95,9 +101,18 @@ pub fn main() -> ExitCode {
 }
 
 /// Reads the settings; tells all that is wrong with them.
-fn load(path: &Path) -> Result<Loaded, Failure> {
-    Config::load(path)
-        .map_err(|errors| tell(path, &errors.iter().map(ToString::to_string).collect::<Vec<_>>()))
+fn load(path: &Path, strict: bool) -> Result<Loaded, Failure> {
+    read(path, strict).map_err(|faults| tell(path, &faults))
+}
+
+/// Reads the settings, or says what is wrong with them. `strict` does not put up with secrets that
+/// others can read.
+fn read(path: &Path, strict: bool) -> Result<Loaded, Vec<String>> {
+    let loaded = Config::load(path)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let exposures = loaded.warnings.iter().filter(|warning| strict && warning.exposure);
+    let exposures: Vec<String> = exposures.map(ToString::to_string).collect();
+    if exposures.is_empty() { Ok(loaded) } else { Err(exposures) }
 }
 
 /// Tells what is wrong with the settings, and that nothing came of them.

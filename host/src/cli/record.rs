@@ -30,8 +30,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.config.config;
-    let Loaded { config, warnings } = super::load(path)?;
-    log::start(config.log);
+    let Loaded { config, warnings } = super::load(path, false)?;
+    drop(log::start(config.log));
     for warning in warnings {
         tracing::warn!("{warning}.");
     }

@@ -1,9 +1,12 @@
 //! `callhook run`.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use super::{ConfigArgument, Failure, log};
-use crate::app::App;
+use crate::app::{App, Faults, Reload};
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::config::{Config, Loaded, Warning};
 use crate::shutdown;
 
 /// The service.
@@ -11,6 +14,9 @@ use crate::shutdown;
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArgument,
+    /// Refuse settings in which others can read a secret.
+    #[arg(long)]
+    strict: bool,
     /// Let the wall clock stand still at this time (RFC 3339), so that ids can be foretold.
     ///
     /// For tests and recordings; waiting goes on by the machine's clock.
@@ -20,16 +26,35 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.config.config;
-    let Loaded { config, warnings } = super::load(path)?;
-    log::start(config.log);
-    for warning in warnings {
-        tracing::warn!("{warning}.");
-    }
+    let Loaded { config, warnings } = super::load(path, arguments.strict)?;
+    let level = log::start(config.log);
+    warn(&warnings);
     let clock = arguments.wall_clock.map_or_else(Clock::system, Clock::with_stopped_wall);
     let app = App::build(config, clock).map_err(|faults| super::tell(path, &faults.0))?;
     let runtime = super::runtime()?;
-    let ended = runtime.block_on(async { Ok(app.run(shutdown::signal()?).await?) });
+    let (path, strict) = (path.clone(), arguments.strict);
+    let ended = runtime.block_on(async {
+        let reload = Reload {
+            asked: shutdown::hang_ups()?,
+            read: Arc::new(move || read_again(&path, strict)),
+            applied: Box::new(move |config| level(config.log.level)),
+        };
+        Ok(app.reloaded_by(reload).run(shutdown::stop()?).await?)
+    });
     // What hangs, on a disk that is full, say, has had its time.
     runtime.shutdown_background();
     ended
+}
+
+fn read_again(path: &Path, strict: bool) -> Result<Config, Faults> {
+    tracing::info!("The settings are read again.");
+    let Loaded { config, warnings } = super::read(path, strict).map_err(Faults)?;
+    warn(&warnings);
+    Ok(config)
+}
+
+fn warn(warnings: &[Warning]) {
+    for warning in warnings {
+        tracing::warn!("{warning}.");
+    }
 }

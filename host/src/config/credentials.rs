@@ -3,12 +3,12 @@
 //! Which of them are needed depends on `auth`; one that does not go with it is a fault, because
 //! whoever wrote it believes that it is sent.
 
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderName;
 
 use super::delivery::{Credentials, OAuth2};
 use super::error::Fault;
 use super::secret::Secret;
-use super::section::{Reader, Value};
+use super::section::{Reader, Value, hidden};
 use super::value;
 
 /// What can stand behind `auth =`, and the keys that go with it.
@@ -65,7 +65,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Credentials {
     }
     let kind = kind.unwrap_or(Kind::None);
     refuse_strangers(reader, kind);
-    SECRETS.iter().for_each(|key| reader.warn_of_readable_secret(key));
+    for key in SECRETS {
+        reader.warn_of_readable_secret(key);
+    }
     read_kind(reader, kind).unwrap_or(Credentials::None)
 }
 
@@ -156,7 +158,7 @@ fn user(value: &Value<'_>) -> Result<String, Fault> {
 /// Some services take a key as the user, and an empty password.
 fn password_of_any_length(value: &Value<'_>) -> Result<Secret, Fault> {
     if value.text.contains(char::is_control) {
-        return Err(value.hidden("a password of one line"));
+        return Err(hidden("a password of one line"));
     }
     Ok(Secret::new(&value.text))
 }
@@ -164,7 +166,7 @@ fn password_of_any_length(value: &Value<'_>) -> Result<Secret, Fault> {
 /// RFC 6750: visible ASCII without white space.
 fn token(value: &Value<'_>) -> Result<Secret, Fault> {
     if !value.text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(value.hidden("a token of ASCII characters without blanks"));
+        return Err(hidden("a token of ASCII characters without blanks"));
     }
     secret(value)
 }
@@ -179,8 +181,8 @@ fn header_name(value: &Value<'_>) -> Result<String, Fault> {
 }
 
 fn header_value(value: &Value<'_>) -> Result<Secret, Fault> {
-    if HeaderValue::from_str(&value.text).is_err() {
-        return Err(value.hidden("a text of ASCII characters on one line"));
+    if !value.text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Err(hidden("a text of ASCII characters on one line"));
     }
     secret(value)
 }

@@ -14,7 +14,7 @@ use url::{Host, Url};
 use super::credentials;
 use super::error::Fault;
 use super::secret::Secret;
-use super::section::{Reader, Value};
+use super::section::{Reader, Value, hidden};
 use super::value;
 
 /// What stands before the key in a secret of Standard Webhooks; it may be left out.
@@ -283,11 +283,11 @@ fn signing_keys(value: &Value<'_>) -> Result<Vec<Secret>, Fault> {
         let decoded = base64.decode(item.strip_prefix(SECRET_PREFIX).unwrap_or(item));
         match decoded {
             Ok(key) if key.len() >= SHORTEST_KEY => Ok(Secret::new(item)),
-            Ok(_) => Err(value.hidden(format!("keys of {SHORTEST_KEY} bytes or more"))),
-            Err(_) => Err(value.hidden("keys in base64, with whsec_ in front or not")),
+            Ok(_) => Err(hidden(format!("keys of {SHORTEST_KEY} bytes or more"))),
+            Err(_) => Err(hidden("keys in base64, with whsec_ in front or not")),
         }
     };
-    let items = value::list(value).map_err(|_| value.hidden("keys with commas between them"))?;
+    let items = value::list(value).map_err(|_| hidden("keys with commas between them"))?;
     items.into_iter().map(key).collect()
 }
 

@@ -60,11 +60,6 @@ impl Value<'_> {
         Fault::BadValue { value: self.shown(&self.text), expected: expected.into() }
     }
 
-    /// The same for a secret, which is not shown even if it stands in the .ini.
-    pub(super) fn hidden(&self, expected: impl Into<String>) -> Fault {
-        Fault::BadValue { value: "***".to_owned(), expected: expected.into() }
-    }
-
     /// `part` of the value as it may be shown to people.
     pub(super) fn shown(&self, part: &str) -> String {
         const LONGEST: usize = 80;
@@ -189,6 +184,11 @@ impl<'a> Reader<'a> {
             self.report.warn_of_exposure(place, text);
         }
     }
+}
+
+/// That a secret is not what was expected. It is not shown, even if it stands in the .ini.
+pub(super) fn hidden(expected: impl Into<String>) -> Fault {
+    Fault::BadValue { value: "***".to_owned(), expected: expected.into() }
 }
 
 /// What looks like a reference in a secret may be part of the secret.

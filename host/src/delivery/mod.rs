@@ -15,6 +15,7 @@
 mod address;
 mod age;
 mod breaker;
+mod changes;
 mod concurrency;
 mod connector;
 mod credentials;
@@ -41,16 +42,16 @@ mod verdict;
 mod worker;
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
-use anyhow::Context;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 
+use self::changes::{Change, Running, report};
+pub use self::changes::{Changes, Prepared};
 pub use self::disabled::kept_name as disabled_name;
-use self::endpoint::Endpoint;
 pub use self::failure::SendFailure;
-pub use self::probe::probe;
+pub use self::probe::{probe, try_settings};
 pub use self::settings::EndpointSettings;
 pub use self::status::{EndpointState, EndpointStatus, Endpoints};
 use crate::clock::Clock;
@@ -59,7 +60,8 @@ use crate::outbox::Outbox;
 
 /// Sends what is due, to all endpoints.
 pub struct Delivery {
-    endpoints: Vec<Arc<Endpoint>>,
+    asked: mpsc::Receiver<Change>,
+    changes: Changes,
 }
 
 impl Delivery {
@@ -71,35 +73,48 @@ impl Delivery {
         clock: &Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let endpoint = |settings: EndpointSettings| {
-            let context = format!("while preparing the endpoint {}", settings.name);
-            Endpoint::new(settings, Arc::clone(outbox), clock.clone(), metrics)
-                .map(Arc::new)
-                .context(context)
+        let (ask, asked) = mpsc::channel(1);
+        let outbox = Arc::clone(outbox);
+        let changes = Changes {
+            outbox,
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            ask,
+            endpoints: Endpoints::new(Vec::new()),
         };
-        let endpoints = endpoints.into_iter().map(endpoint).collect::<anyhow::Result<_>>()?;
-        Ok(Self { endpoints })
+        let Prepared(endpoints) = changes.prepare(endpoints)?;
+        changes.endpoints.replace(endpoints);
+        Ok(Self { asked, changes })
     }
 
     /// The endpoints, to look at while they are delivered to.
     pub fn endpoints(&self) -> Endpoints {
-        Endpoints(self.endpoints.clone())
+        self.changes.endpoints.clone()
+    }
+
+    /// What changes the endpoints later.
+    pub fn changes(&self) -> Changes {
+        self.changes.clone()
     }
 
     /// Delivers until `shutdown` resolves, then claims nothing more and waits up to ten seconds
     /// for what is in flight. What is cut off then is sent again after the next start.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let (stop, stopped) = watch::channel(false);
-        let mut running = JoinSet::new();
-        for endpoint in self.endpoints {
-            running.spawn(worker::run(endpoint, stopped.clone()));
-        }
-        shutdown.await;
-        stop.send_replace(true);
-        while let Some(ended) = running.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "A delivery worker has died.");
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut running = Running::default();
+        running.change(&self.endpoints().all());
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(change) = self.asked.recv() => {
+                    running.change(&change.endpoints);
+                    self.changes.endpoints.replace(change.endpoints);
+                    // Whoever asked may have stopped waiting.
+                    let _ = change.done.send(());
+                }
+                Some(ended) = running.tasks.join_next() => report(ended),
             }
         }
+        running.stop().await;
     }
 }

@@ -13,6 +13,11 @@ use super::resolver;
 /// For connecting and, with https, the handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whether the certificates and keys that the settings name can be used. Nobody is connected to.
+pub fn try_settings(settings: &EndpointSettings) -> anyhow::Result<()> {
+    Connector::to(&settings.url, &[], settings, &resolver::system()).map(drop)
+}
+
 /// Connects to the host of `url` as delivery does, shakes hands if that is https, and hangs up.
 /// Gives the address, which is the proxy's if there is one.
 pub async fn probe(url: &Url, settings: &EndpointSettings) -> anyhow::Result<SocketAddr> {

@@ -8,7 +8,7 @@ use url::Url;
 use crate::config::DeliveryConfig;
 
 /// Where to deliver, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndpointSettings {
     /// The name that requests in the outbox carry.
     pub name: String,
@@ -18,6 +18,13 @@ pub struct EndpointSettings {
     pub delivery: DeliveryConfig,
     /// Where the service listens itself, so that no plugin gets at it.
     pub forbidden: Vec<SocketAddr>,
+}
+
+impl EndpointSettings {
+    /// Whether what they mean may change while they stay the same.
+    pub(super) fn names_files(&self) -> bool {
+        self.delivery.ca_file.is_some() || self.delivery.client_certificate.is_some()
+    }
 }
 
 impl Deref for EndpointSettings {

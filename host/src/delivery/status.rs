@@ -1,13 +1,13 @@
 //! How endpoints stand, for whoever asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
 
-/// The endpoints while they are delivered to. Cheap to clone.
+/// The endpoints while they are delivered to, whichever the settings name. Cheap to clone.
 #[derive(Clone)]
-pub struct Endpoints(pub(super) Vec<Arc<Endpoint>>);
+pub struct Endpoints(Arc<Mutex<Vec<Arc<Endpoint>>>>);
 
 /// How one endpoint stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,14 +43,29 @@ pub enum EndpointState {
 }
 
 impl Endpoints {
+    /// These endpoints, until there are others.
+    pub(super) fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
+        Self(Arc::new(Mutex::new(endpoints)))
+    }
+
+    /// All of them, in the order of the settings.
+    pub(super) fn all(&self) -> Vec<Arc<Endpoint>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on it is these.
+    pub(super) fn replace(&self, endpoints: Vec<Arc<Endpoint>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = endpoints;
+    }
+
     /// How they stand, in the order of the settings.
     pub fn status(&self) -> Vec<EndpointStatus> {
-        self.0.iter().map(|endpoint| endpoint.status()).collect()
+        self.all().iter().map(|endpoint| endpoint.status()).collect()
     }
 
     /// Sends again to an endpoint that was gone. `false` if there is none of this name.
     pub fn enable(&self, name: &str) -> bool {
-        let found = self.0.iter().find(|endpoint| endpoint.settings.name == name);
+        let found = self.all().into_iter().find(|endpoint| endpoint.settings.name == name);
         found.is_some_and(|endpoint| {
             endpoint.enable();
             true

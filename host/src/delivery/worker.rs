@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::disabled;
 use super::endpoint::Endpoint;
@@ -28,6 +28,17 @@ const LOOK_AGAIN_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How long what is in flight may take at a shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Whether a worker is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It goes on.
+    No,
+    /// It claims nothing more and ends when nothing is in flight.
+    WhenDone,
+    /// The same, but it has only [`GRACE`] left.
+    Soon,
+}
+
 /// What a look into the outbox brought.
 struct Look {
     /// There may be more that is due than there was room for.
@@ -37,15 +48,26 @@ struct Look {
 }
 
 /// Delivers until `stop` says so, then lets what is in flight finish.
-pub(super) async fn run(endpoint: Arc<Endpoint>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(endpoint: Arc<Endpoint>, mut stop: watch::Receiver<Stop>) {
     let changed = endpoint.outbox.changed(&endpoint.settings.name);
     let mut attempts = JoinSet::new();
-    while !*stop.borrow() {
+    while *stop.borrow() == Stop::No {
         let look = start_due(&endpoint, &mut attempts).await;
         wait(&endpoint, &look, &changed, &mut attempts, &mut stop).await;
     }
     let finish = async { while attempts.join_next().await.is_some() {} };
-    if timeout(GRACE, finish).await.is_err() {
+    let patience = async {
+        // Whoever forgot about the worker is in no hurry.
+        if stop.wait_for(|stop| *stop == Stop::Soon).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        sleep(GRACE).await;
+    };
+    let done = tokio::select! {
+        () = finish => true,
+        () = patience => false,
+    };
+    if !done {
         let (endpoint, cut) = (&endpoint.settings.name, attempts.len());
         tracing::warn!(
             endpoint,
@@ -61,11 +83,11 @@ async fn wait(
     look: &Look,
     changed: &Notify,
     attempts: &mut JoinSet<()>,
-    stop: &mut watch::Receiver<bool>,
+    stop: &mut watch::Receiver<Stop>,
 ) {
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop != Stop::No) => return,
             () = changed.notified() => return,
             () = sleep_until(look.again) => return,
             () = endpoint.freed.notified(), if look.more => return,

@@ -121,4 +121,7 @@ pub trait Outbox: Scan + Send + Sync {
 
     /// What was kept under `name` last.
     fn kept(&self, name: &str) -> anyhow::Result<Option<String>>;
+
+    /// The endpoints beside `known` that requests wait for, and how many for each.
+    fn stranded(&self, known: &[&str]) -> anyhow::Result<Vec<(String, u64)>>;
 }

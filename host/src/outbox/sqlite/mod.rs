@@ -283,6 +283,12 @@ impl Outbox for SqliteOutbox {
             .kept(name)
             .with_context(|| format!("while reading {name} from the outbox"))
     }
+
+    fn stranded(&self, known: &[&str]) -> anyhow::Result<Vec<(String, u64)>> {
+        hold(&self.shared.reader)
+            .stranded(known)
+            .context("while counting requests to unknown endpoints in the outbox")
+    }
 }
 
 impl Drop for SqliteOutbox {

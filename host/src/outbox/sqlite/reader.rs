@@ -51,6 +51,18 @@ pub(super) struct Found {
     pub(super) spoilt: Vec<(i64, String)>,
 }
 
+/// The endpoints that requests wait for: from one to the next through the index, so that a long
+/// backlog costs nothing.
+const WAITED_FOR: &str = "
+WITH RECURSIVE names (name) AS (
+    SELECT min(endpoint) FROM requests WHERE state IN ('waiting', 'behind')
+    UNION ALL
+    SELECT (SELECT min(endpoint) FROM requests
+            WHERE state IN ('waiting', 'behind') AND endpoint > name)
+    FROM names WHERE name IS NOT NULL
+)
+SELECT name FROM names WHERE name IS NOT NULL";
+
 impl Reader {
     /// A reader that has handed out nothing yet.
     pub(super) fn new(connection: Connection) -> Self {
@@ -96,6 +108,21 @@ impl Reader {
             .prepare_cached("SELECT value FROM kept WHERE name = ?1")?
             .query_row(params![name], |row| row.get(0))
             .optional()
+    }
+
+    /// See [`Outbox::stranded`](crate::outbox::Outbox::stranded).
+    pub(super) fn stranded(&self, known: &[&str]) -> rusqlite::Result<Vec<(String, u64)>> {
+        let mut statement = self.connection.prepare(WAITED_FOR)?;
+        let names: Vec<String> =
+            statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let strangers = names.into_iter().filter(|name| !known.contains(&name.as_str()));
+        let count = |name: String| {
+            let sql = "SELECT count(*) FROM requests
+                 WHERE state IN ('waiting', 'behind') AND endpoint = ?1";
+            let count: i64 = self.connection.query_row(sql, params![name], |row| row.get(0))?;
+            Ok((name, u64::try_from(count).unwrap_or(0)))
+        };
+        strangers.map(count).collect()
     }
 
     /// See [`Outbox::claim`](crate::outbox::Outbox::claim).

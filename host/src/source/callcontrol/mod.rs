@@ -59,7 +59,7 @@ use crate::tls;
 const STABLE: Duration = Duration::from_secs(30);
 
 /// What to watch, and as whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The address of the web client: `https://pbx.example.com`, with a port if it is not 443.
     pub url: Url,
