@@ -156,26 +156,6 @@ impl Callhook {
         panic!("not ready within {PATIENCE:?}; the log: {:#?}", self.log());
     }
 
-    /// SIGHUP; waits until it has said that the new settings are in force.
-    ///
-    /// # Panics
-    ///
-    /// If that does not come.
-    pub async fn reload(&self) {
-        self.hang_up("The settings were read again and are in force.").await;
-    }
-
-    /// SIGHUP; waits until it says this, once more than before.
-    ///
-    /// # Panics
-    ///
-    /// If that does not come.
-    pub async fn hang_up(&self, told: &str) {
-        let before = self.logged(told);
-        self.signal("HUP");
-        self.wait_for_logs(told, before + 1).await;
-    }
-
     /// The console's address.
     ///
     /// # Panics
@@ -260,6 +240,26 @@ impl Callhook {
     /// If it cannot be asked for.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")
+    }
+
+    /// SIGHUP; waits until it has said that the new settings are in force.
+    ///
+    /// # Panics
+    ///
+    /// If that does not come.
+    pub async fn reload(&self) {
+        self.hang_up("The settings were read again and are in force.").await;
+    }
+
+    /// SIGHUP; waits until it says this, once more than before.
+    ///
+    /// # Panics
+    ///
+    /// If that does not come.
+    pub async fn hang_up(&self, told: &str) {
+        let before = self.logged(told);
+        self.signal("HUP");
+        self.wait_for_logs(told, before + 1).await;
     }
 
     /// `kill -9`.

@@ -209,7 +209,7 @@ impl Which {
 
 fn load(config: &ConfigArgument) -> Result<Config, Failure> {
     let Loaded { config, .. } = super::load(&config.config, false)?;
-    log::start(LogConfig { level: LogLevel::Warn, ..config.log });
+    drop(log::start(LogConfig { level: LogLevel::Warn, ..config.log }));
     Ok(config)
 }
 
