@@ -84,6 +84,9 @@ impl Operator {
     /// Makes new requests of stored events.
     pub fn replay(&mut self, replay: &Replay) -> anyhow::Result<Tally> {
         let scope = Scope { endpoint: replay.endpoint.clone(), popups: replay.popups };
+        if let Some(endpoint) = &replay.endpoint {
+            self.app.endpoint(endpoint)?;
+        }
         let mut tally = Tally::default();
         let mut after: Option<String> = None;
         loop {

@@ -2,21 +2,20 @@
 //!
 //! All of it works on the database itself, whether a service has it open or not.
 
+mod shown;
+
 use std::io::Write as _;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde_json::json;
 
+use self::shown::{Line, Told, detail_as_json, row_as_json};
 use super::{ConfigArgument, Failure, log};
 use crate::app::{Operator, Replay, Tally, deliveries, each};
 use crate::config::{Config, Loaded, LogConfig, LogLevel};
-use crate::outbox::{
-    DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Scan as _, Selection,
-};
+use crate::outbox::{DeliveryFilter, DeliveryState, Scan as _, Selection};
 
 /// What became of events.
 #[derive(Debug, clap::Args)]
@@ -247,73 +246,11 @@ fn plural<'a>(count: u64, one: &'a str, more: &'a str) -> &'a str {
 fn list(config: &Config, filter: &DeliveryFilter, limit: usize, json: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     each(&deliveries(config)?, filter.clone(), limit, |row| {
-        let line = if json { row_as_json(row).to_string() } else { line(row) };
+        let line = if json { row_as_json(row).to_string() } else { Line(row).to_string() };
         writeln!(out, "{line}").context("while writing to stdout")?;
         Ok(true)
     })?;
     Ok(())
-}
-
-fn line(row: &DeliveryRow) -> String {
-    let state = if row.behind { "behind" } else { row.state.name() };
-    let when = row.created.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
-    let mut line = format!("{when}  {state:<9}  {:>2}  {}", row.attempts, row.id);
-    if let Some(due) = row.due_in.filter(|due| !row.behind && !due.is_zero()) {
-        let due = Duration::from_secs(due.as_secs());
-        line += &format!("  due in {}", humantime::format_duration(due));
-    }
-    if let Some(reason) = &row.reason {
-        line += &format!("  {reason}");
-    }
-    line
-}
-
-fn row_as_json(row: &DeliveryRow) -> serde_json::Value {
-    json!({
-        "id": row.id,
-        "event": row.event_id,
-        "endpoint": row.endpoint,
-        "lane": row.lane,
-        "state": row.state.name(),
-        "behind": row.behind,
-        "attempts": row.attempts,
-        "created": row.created,
-        "finished": row.finished,
-        "due_in_ms": row.due_in.map(|due| due.as_millis()),
-        "reason": row.reason,
-    })
-}
-
-fn detail_as_json(detail: &DeliveryDetail) -> serde_json::Value {
-    let mut value = row_as_json(&detail.row);
-    let attempts = detail.attempts.iter().map(|attempt| {
-        json!({
-            "at": attempt.at,
-            "took_ms": attempt.took.as_millis(),
-            "status": attempt.status,
-            "error": attempt.error,
-            "reply": String::from_utf8_lossy(&attempt.reply),
-            "truncated": attempt.truncated,
-        })
-    });
-    let event = detail.event.as_deref().map(|event| {
-        serde_json::from_str(event).unwrap_or_else(|_| serde_json::Value::from(event))
-    });
-    let request = detail.request.as_ref().map(|request| {
-        json!({
-            "method": request.method,
-            "url": request.url,
-            "headers": request.headers,
-            "body": String::from_utf8_lossy(&request.body),
-        })
-    });
-    if let Some(object) = value.as_object_mut() {
-        object.insert("generation".to_owned(), json!(detail.generation));
-        object.insert("request".to_owned(), json!(request));
-        object.insert("tries".to_owned(), attempts.collect());
-        object.insert("event_data".to_owned(), json!(event));
-    }
-    value
 }
 
 fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
@@ -324,46 +261,8 @@ fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
         println!("{:#}", detail_as_json(&detail));
         return Ok(());
     }
-    print!("{}", told(&detail));
+    print!("{}", Told(&detail));
     Ok(())
-}
-
-fn told(detail: &DeliveryDetail) -> String {
-    let row = &detail.row;
-    let state = if row.behind { "waiting behind an earlier one" } else { row.state.name() };
-    let mut text = format!("id        {}\nendpoint  {}\nstate     {state}\n", row.id, row.endpoint);
-    if let Some(reason) = &row.reason {
-        text += &format!("reason    {reason}\n");
-    }
-    text += &format!("made      {}\n", row.created);
-    if let Some(finished) = row.finished {
-        text += &format!("finished  {finished}\n");
-    }
-    if let Some(request) = &detail.request {
-        text += &format!("\n{} {}\n", request.method, request.url);
-        for (name, value) in &request.headers {
-            text += &format!("{name}: {value}\n");
-        }
-        if !request.body.is_empty() {
-            text += &format!("\n{}\n", String::from_utf8_lossy(&request.body));
-        }
-    }
-    for attempt in &detail.attempts {
-        let status = attempt.status.map_or_else(|| "no reply".to_owned(), |s| s.to_string());
-        let took = Duration::from_millis(u64::try_from(attempt.took.as_millis()).unwrap_or(0));
-        text += &format!("\nattempt   {} {status} after {took:?}", attempt.at);
-        if let Some(error) = &attempt.error {
-            text += &format!(": {error}");
-        }
-        text.push('\n');
-        if !attempt.reply.is_empty() {
-            text += &format!("{}\n", String::from_utf8_lossy(&attempt.reply).trim_end());
-        }
-    }
-    if let Some(event) = &detail.event {
-        text += &format!("\nevent     {event}\n");
-    }
-    text
 }
 
 fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {

@@ -104,13 +104,14 @@ impl SendFailure {
             Self::Unsendable(_) | Self::Refused(_) => None,
             Self::Denied(_) | Self::Status(StatusCode::UNAUTHORIZED) => Some(Sign::Shut),
             Self::Resolve(_) | Self::Connect(_) | Self::Tls(_) => Some(Sign::Unconnected),
-            Self::Timeout(_) | Self::Broken(_) | Self::Credentials(_) => Some(Sign::Bad),
-            Self::Redirect { .. } => Some(Sign::Good),
-            Self::Status(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
+            Self::Timeout(_)
+            | Self::Broken(_)
+            | Self::Credentials(_)
+            | Self::Status(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
                 Some(Sign::Bad)
             }
             Self::Status(status) if status.is_server_error() => Some(Sign::Bad),
-            Self::Status(_) => Some(Sign::Good),
+            Self::Redirect { .. } | Self::Status(_) => Some(Sign::Good),
         }
     }
 

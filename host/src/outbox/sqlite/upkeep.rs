@@ -96,8 +96,8 @@ impl Writer {
 
     /// If another process wrote to the file, counts and tells everybody again.
     fn note_strangers(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let Some(before) = self.upkeep.version else { return Ok(()) };
-        if data_version(connection)? == before {
+        // At the first look, somebody may have written since the start.
+        if Some(data_version(connection)?) == self.upkeep.version {
             return Ok(());
         }
         let backlog = schema::backlog(connection)?;

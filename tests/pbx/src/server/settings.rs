@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// The choices; the defaults are what the newest builds do, as far as known.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(crate) struct Settings {
     /// The client id, which is also the number of the app's route point.
     pub client_id: String,

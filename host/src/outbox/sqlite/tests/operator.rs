@@ -155,6 +155,20 @@ fn another_process_changes_what_a_running_service_notices() {
 }
 
 #[test]
+fn whoever_delivers_is_told_of_what_another_process_changes() {
+    let bench = varied();
+    let changed = bench.outbox().changed(CRM);
+    let told = || {
+        bench.runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(20), changed.notified()).await.is_ok()
+        })
+    };
+    let mut editor = SqliteOutbox::open_editor(&bench.path(), Clock::system()).unwrap();
+    assert_eq!(editor.retry(&Selection::Ids(vec![id("dead")])).unwrap(), 1);
+    assert!(told(), "of what was changed");
+}
+
+#[test]
 fn events_are_read_in_pages_for_a_replay() {
     let bench = Bench::new();
     let names: Vec<String> = (0..5).map(|n| format!("e{n}")).collect();

@@ -85,7 +85,7 @@ impl Lookout<'_> {
                 self.news(rows)
             }
             Ok(Contents::Closed) => {
-                self.say_closed(look);
+                say_closed(look);
                 self.agenda.close(look);
                 None
             }
@@ -134,20 +134,20 @@ impl Lookout<'_> {
         Some(Seen::Logged { rows })
     }
 
-    fn say_closed(&self, look: Look) {
-        match look {
-            Look::Active => debug!("The PBX's list of active calls is not open to this client."),
-            Look::Log(_) => info!(
-                "The PBX's call log is not open to this client: no recordings are told, and no \
-                 callbacks."
-            ),
-        }
-    }
-
     fn complain(&self, look: Look, error: &SourceError) {
         match look {
             Look::Active => self.rest.faults.report("active-calls", error),
             Look::Log(_) => self.rest.faults.report("call-log", error),
         }
+    }
+}
+
+fn say_closed(look: Look) {
+    match look {
+        Look::Active => debug!("The PBX's list of active calls is not open to this client."),
+        Look::Log(_) => info!(
+            "The PBX's call log is not open to this client: no recordings are told, and no \
+             callbacks."
+        ),
     }
 }

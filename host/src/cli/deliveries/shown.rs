@@ -1,0 +1,126 @@
+//! How a delivery is shown, to people and to programs.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use crate::outbox::{Attempt, DeliveryDetail, DeliveryRow};
+
+/// A delivery in a listing, in one line.
+pub(super) struct Line<'a>(pub(super) &'a DeliveryRow);
+
+/// All that is known of a delivery.
+pub(super) struct Told<'a>(pub(super) &'a DeliveryDetail);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(row) = self;
+        let state = if row.behind { "behind" } else { row.state.name() };
+        let when = row.created.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
+        write!(f, "{when}  {state:<9}  {:>2}  {}", row.attempts, row.id)?;
+        if let Some(due) = row.due_in.filter(|due| !row.behind && !due.is_zero()) {
+            let due = Duration::from_secs(due.as_secs());
+            write!(f, "  due in {}", humantime::format_duration(due))?;
+        }
+        match &row.reason {
+            Some(reason) => write!(f, "  {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(detail) = self;
+        let row = &detail.row;
+        let state = if row.behind { "waiting behind an earlier one" } else { row.state.name() };
+        writeln!(f, "id        {}\nendpoint  {}\nstate     {state}", row.id, row.endpoint)?;
+        if let Some(reason) = &row.reason {
+            writeln!(f, "reason    {reason}")?;
+        }
+        writeln!(f, "made      {}", row.created)?;
+        if let Some(finished) = row.finished {
+            writeln!(f, "finished  {finished}")?;
+        }
+        if let Some(request) = &detail.request {
+            writeln!(f, "\n{} {}", request.method, request.url)?;
+            for (name, value) in &request.headers {
+                writeln!(f, "{name}: {value}")?;
+            }
+            if !request.body.is_empty() {
+                writeln!(f, "\n{}", String::from_utf8_lossy(&request.body))?;
+            }
+        }
+        detail.attempts.iter().try_for_each(|attempt| tell_attempt(attempt, f))?;
+        match &detail.event {
+            Some(event) => writeln!(f, "\nevent     {event}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn tell_attempt(attempt: &Attempt, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let status = attempt.status.map_or_else(|| "no reply".to_owned(), |status| status.to_string());
+    let took = Duration::from_millis(u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX));
+    write!(f, "\nattempt   {} {status} after {took:?}", attempt.at)?;
+    if let Some(error) = &attempt.error {
+        write!(f, ": {error}")?;
+    }
+    writeln!(f)?;
+    if !attempt.reply.is_empty() {
+        writeln!(f, "{}", String::from_utf8_lossy(&attempt.reply).trim_end())?;
+    }
+    Ok(())
+}
+
+/// A delivery in a listing, for programs.
+pub(super) fn row_as_json(row: &DeliveryRow) -> serde_json::Value {
+    json!({
+        "id": row.id,
+        "event": row.event_id,
+        "endpoint": row.endpoint,
+        "lane": row.lane,
+        "state": row.state.name(),
+        "behind": row.behind,
+        "attempts": row.attempts,
+        "created": row.created,
+        "finished": row.finished,
+        "due_in_ms": row.due_in.map(|due| due.as_millis()),
+        "reason": row.reason,
+    })
+}
+
+/// All that is known of a delivery, for programs.
+pub(super) fn detail_as_json(detail: &DeliveryDetail) -> serde_json::Value {
+    let mut value = row_as_json(&detail.row);
+    let attempts = detail.attempts.iter().map(|attempt| {
+        json!({
+            "at": attempt.at,
+            "took_ms": attempt.took.as_millis(),
+            "status": attempt.status,
+            "error": attempt.error,
+            "reply": String::from_utf8_lossy(&attempt.reply),
+            "truncated": attempt.truncated,
+        })
+    });
+    let event = detail.event.as_deref().map(|event| {
+        serde_json::from_str(event).unwrap_or_else(|_| serde_json::Value::from(event))
+    });
+    let request = detail.request.as_ref().map(|request| {
+        json!({
+            "method": request.method,
+            "url": request.url,
+            "headers": request.headers,
+            "body": String::from_utf8_lossy(&request.body),
+        })
+    });
+    if let Some(object) = value.as_object_mut() {
+        object.insert("generation".to_owned(), json!(detail.generation));
+        object.insert("request".to_owned(), json!(request));
+        object.insert("tries".to_owned(), attempts.collect());
+        object.insert("event_data".to_owned(), json!(event));
+    }
+    value
+}
