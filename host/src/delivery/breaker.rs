@@ -181,7 +181,7 @@ mod tests {
     fn opens(breaker: &mut Breaker, at: Duration, signs: &[Sign]) -> bool {
         let times = (0..).map(|n| at + Duration::from_millis(n));
         let changes = signs.iter().zip(times).map(|(sign, at)| breaker.record(*sign, false, at));
-        changes.fold(false, |opened, change| opened | (change == Some(Change::Opened)))
+        changes.filter(|change| *change == Some(Change::Opened)).count() > 0
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn run(behaviour: Behaviour) -> Outcome {
         let Running { began, ends, good } = running.swap_remove(next);
         now = ends;
         if good {
-            limiter.replied(ends - began, now);
+            limiter.replied(ends.saturating_sub(began), now);
         } else {
             limiter.pushed_back(began, now);
         }

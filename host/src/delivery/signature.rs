@@ -135,7 +135,9 @@ print('ok')
         let mut input = python.stdin.take().unwrap();
         for (stamp, body) in (1_700_000_000..).zip(bodies()) {
             let mut hex = String::new();
-            body.iter().for_each(|byte| write!(hex, "{byte:02x}").unwrap());
+            for byte in &body {
+                write!(hex, "{byte:02x}").unwrap();
+            }
             let signature = signer.sign("pbx-1:crm:0", stamp, &body).unwrap();
             writeln!(input, "{FIRST}|pbx-1:crm:0|{stamp}|{hex}|{signature}").unwrap();
         }

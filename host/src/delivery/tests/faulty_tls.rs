@@ -97,7 +97,7 @@ impl Faulty {
             let bytes = bytes.clone();
             async move {
                 let mut hello = vec![0; 16 * 1024];
-                stream.read(&mut hello).await.ok();
+                let _hello = stream.read(&mut hello).await;
                 stream.write_all(&bytes).await.ok();
                 let mut rest = Vec::new();
                 stream.read_to_end(&mut rest).await.ok();
@@ -245,7 +245,7 @@ async fn a_handshake_that_stalls_or_breaks_off_ends_in_time() {
 
     let broken = Faulty::start(|mut stream, _| async move {
         let mut hello = vec![0; 16 * 1024];
-        stream.read(&mut hello).await.ok();
+        let _hello = stream.read(&mut hello).await;
         stream.write_all(&[22, 3, 3, 0, 90]).await.ok();
     })
     .await;

@@ -17,7 +17,9 @@ fn content(number: usize) -> Request {
         url: format!("http://crm.example/calls/{number}"),
         headers: vec![("x-number".to_owned(), number.to_string())],
         // Every tenth spills over onto further pages.
-        body: format!("{number};").repeat(if number % 10 == 0 { 3_000 } else { 60 }).into_bytes(),
+        body: format!("{number};")
+            .repeat(if number.is_multiple_of(10) { 3_000 } else { 60 })
+            .into_bytes(),
         ..Request::default()
     }
 }
@@ -122,7 +124,7 @@ fn survivors(folder: TempDir) -> BTreeSet<usize> {
     bench.folder = folder;
     bench.reopen();
     let mut seen = BTreeSet::new();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         assert!(Instant::now() < deadline, "it hangs");
         let claims = bench.runtime.block_on(bench.outbox().claim(CRM, 64));
@@ -142,7 +144,9 @@ fn survivors(folder: TempDir) -> BTreeSet<usize> {
             let delivered = Settlement::Delivered(attempt());
             receipts.push(bench.outbox().settle(&claimed, delivered));
         }
-        receipts.into_iter().for_each(|receipt| receipt.wait().unwrap());
+        for receipt in receipts {
+            receipt.wait().unwrap();
+        }
     }
     bench.append(one("after", "after"));
     assert_eq!(bench.claim(CRM, 9), [id("after")], "new ones are taken and sent");

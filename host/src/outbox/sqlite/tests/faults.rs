@@ -67,7 +67,9 @@ fn on_a_full_disk_extras_give_way_first_then_ringing_and_core_waits() {
     core.wait().unwrap();
     popup.wait().unwrap();
     extra.wait().unwrap();
-    waiting.into_iter().for_each(|receipt| receipt.wait().unwrap());
+    for receipt in waiting {
+        receipt.wait().unwrap();
+    }
     assert_eq!(shed("core"), 0);
     wait_until(|| outbox.is_writable() && outbox.pressure() == Pressure::None);
     let reader = file::connect_reader(&path).unwrap();

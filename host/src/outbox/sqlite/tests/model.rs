@@ -192,7 +192,9 @@ fn take(bench: &mut Bench, model: &mut Model, step: &Step) {
             let new: Vec<NewRequest> = (0..u32::from(requests))
                 .map(|index| NewRequest { index, expires_in, ..request(&event, CRM, &lane) })
                 .collect();
-            new.iter().for_each(|new| model.add(new.id(), &lane, expired));
+            for new in &new {
+                model.add(new.id(), &lane, expired);
+            }
             bench.append(commit_of(new));
         }
         Step::Replay { which } if model.made > 0 => {

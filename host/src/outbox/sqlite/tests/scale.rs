@@ -69,7 +69,9 @@ fn a_million_requests_wait() {
         drained += claims.requests.len();
         let settle = |claimed| bench.outbox().settle(&claimed, Settlement::Delivered(attempt()));
         let receipts: Vec<Receipt> = claims.requests.into_iter().map(settle).collect();
-        receipts.into_iter().for_each(|receipt| receipt.wait().unwrap());
+        for receipt in receipts {
+            receipt.wait().unwrap();
+        }
     }
     let rate = f64::from(u32::try_from(drained).unwrap()) / began.elapsed().as_secs_f64();
     println!("drained {rate:.0}/s, longest claim of 256: {longest:?}");
