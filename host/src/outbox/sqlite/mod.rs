@@ -4,7 +4,7 @@
 //! connection claims. Everybody else may read the file at any time (`sqlite3 -readonly`).
 //!
 //! Times in the file are milliseconds since 1970. Those that say when something is due are read
-//! off a [`Timeline`], which does not jump when the machine's clock does.
+//! off a [`Timeline`](timeline::Timeline), which does not jump when the machine's clock does.
 //!
 //! A damaged file is repaired, at the start and while it is used; see [`salvage`].
 
