@@ -105,6 +105,10 @@ impl Pipeline {
         self.tick();
         loop {
             let wait = self.until_next_tick();
+            if wait.is_zero() {
+                // However busy the others are.
+                self.tick();
+            }
             match runtime.block_on(async { timeout(wait, inputs.recv()).await }) {
                 Ok(Some(Input::Seen(exchange, notice))) => self.take(exchange, &notice),
                 Ok(Some(Input::Job(job))) => job(&mut self),

@@ -136,7 +136,10 @@ impl Operator {
             Selection::Filter(filter) => {
                 let filter = DeliveryFilter { limit: PAGE, after: None, ..filter.clone() };
                 each(scan, filter, usize::MAX, |row| {
-                    found.extend(dead_letter(scan, row)?);
+                    match dead_letter(scan, row) {
+                        Ok(letter) => found.extend(letter),
+                        Err(error) => tracing::warn!("Left out: {error:#}."),
+                    }
                     // They come first.
                     Ok(row.lane.is_none())
                 })?;

@@ -41,6 +41,25 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Nobody could ask meanwhile, and the list is asked for next: what it said last holds until
+    /// then.
+    pub(super) fn trust_again(&mut self, pass: &mut Pass) {
+        let listed = |call: &&mut Call| call.quiet.as_ref().is_some_and(|it| it.listed.is_some());
+        let mut numbers = Vec::new();
+        for call in self.calls.values_mut().filter(listed) {
+            if let Some(quiet) = &mut call.quiet {
+                quiet.listed = Some(pass.at);
+            }
+            numbers.push(call.number);
+        }
+        numbers.sort_unstable();
+        for number in numbers {
+            self.keep(number, &mut pass.step);
+        }
+    }
+}
+
 impl Call {
     /// False if that changes nothing.
     fn hear_active(&mut self, is_listed: bool, cx: &mut Context<'_>) -> bool {

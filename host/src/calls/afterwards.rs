@@ -108,6 +108,11 @@ impl Afterwards {
         Self { wanted, ..Self::default() }
     }
 
+    /// From now on, this is wanted.
+    pub(super) fn adopt(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
+    }
+
     /// Takes over what was kept.
     pub(super) fn restore(&mut self, state: &[u8]) -> anyhow::Result<()> {
         let past: Past = serde_json::from_slice(state)?;

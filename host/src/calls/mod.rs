@@ -161,6 +161,7 @@ impl Engine {
 
     /// Goes on with other settings. What calls have become so far stays as it is.
     pub fn adopt(&mut self, settings: Settings) {
+        self.afterwards.adopt(settings.wanted);
         self.settings = settings;
     }
 
@@ -185,6 +186,9 @@ impl Engine {
             Seen::LegGone(key) => self.forget(key, &mut pass),
             Seen::Snapshot(snapshot) => {
                 pass.resynced = true;
+                if !self.watching {
+                    self.trust_again(&mut pass);
+                }
                 self.watching = true;
                 self.compare(snapshot, &mut pass);
             }

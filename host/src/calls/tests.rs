@@ -673,3 +673,28 @@ fn a_hold_that_shows_as_a_status_is_told_also_over_a_restart() {
         ]
     );
 }
+
+#[test]
+fn a_call_that_grows_to_its_bound_says_so_once() {
+    use std::io::{Read as _, Seek as _};
+    let mut log = tempfile::tempfile().unwrap();
+    let writer = std::sync::Mutex::new(log.try_clone().unwrap());
+    let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+    let mut story = Story::new();
+    tracing::subscriber::with_default(subscriber, || {
+        for id in 0..1_000 {
+            story.leg(leg("106", id, Status::Connected));
+        }
+    });
+    let mut said = String::new();
+    log.rewind().unwrap();
+    log.read_to_string(&mut said).unwrap();
+    assert_eq!(said.matches("Call keeps growing").count(), 1, "{said}");
+    let kept: usize = story.kept.values().map(Vec::len).sum();
+    assert!(kept < 100_000, "{kept} bytes are kept");
+    for id in 0..1_000 {
+        story.gone("106", id);
+    }
+    story.pass(700_000);
+    assert_eq!(story.told().iter().filter(|line| line.starts_with("end")).count(), 1);
+}

@@ -180,7 +180,14 @@ impl Dialler {
         }
         judged.truncate(ADDRESSES);
         let Ok(count) = u32::try_from(judged.len()) else { return Err(nowhere()) };
-        let mut failure = refusal.unwrap_or_else(nowhere);
+        let mut failure = match refusal {
+            // A name may have a wrong address for a while.
+            Some(refusal) if matches!(target.origin.host, Host::Domain(_)) => {
+                SendFailure::Resolve(refusal.to_string())
+            }
+            Some(refusal) => refusal,
+            None => nowhere(),
+        };
         for address in judged {
             match dial(address, self.timeout / count).await {
                 Ok(wire) => return Ok(wire),

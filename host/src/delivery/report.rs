@@ -43,7 +43,8 @@ pub(super) fn attempt(
         Verdict::Dead(reason) if !kept => {
             // Under a name of its own: what is lost is no less loud for having failed before.
             if let Some(more) = said.loss(dead(failure), now) {
-                let (host, reason) = (host(claimed), redact::numbers(reason));
+                let host = host(claimed).map(|host| redact::numbers(&host));
+                let reason = redact::numbers(reason);
                 tracing::error!(
                     endpoint,
                     request,
@@ -56,7 +57,8 @@ pub(super) fn attempt(
         }
         Verdict::Retry(wait) if !kept => {
             if let Some(more) = said.news(failure.class(), now) {
-                let (host, failure) = (host(claimed), redact::numbers(&failure.to_string()));
+                let host = host(claimed).map(|host| redact::numbers(&host));
+                let failure = redact::numbers(&failure.to_string());
                 tracing::warn!(
                     endpoint,
                     request,

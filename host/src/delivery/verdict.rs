@@ -41,15 +41,15 @@ pub(super) fn judge(
     let Some(failure) = failure else { return Verdict::Delivered };
     let index = usize::try_from(attempt.saturating_sub(1)).ok();
     let planned = index.and_then(|at| settings.schedule.get(at));
-    let wait = |planned: &Duration| Verdict::Retry(planned.mul_f64(0.8 + 0.4 * jitter));
+    let wait = |planned: &Duration| {
+        let asked = asked.unwrap_or_default().mul_f64(1.0 + 0.2 * jitter).min(LONGEST_WAIT);
+        Verdict::Retry(planned.mul_f64(0.8 + 0.4 * jitter).max(asked))
+    };
     match (failure.patience(), planned) {
         (Patience::Shut, _) => Verdict::Shut,
         (Patience::Gone, _) => Verdict::Gone,
         (Patience::Refusals, Some(planned)) if attempt < settings.refusals => wait(planned),
-        (Patience::Schedule, Some(planned)) => {
-            let asked = asked.unwrap_or_default().mul_f64(1.0 + 0.2 * jitter).min(LONGEST_WAIT);
-            Verdict::Retry(planned.mul_f64(0.8 + 0.4 * jitter).max(asked))
-        }
+        (Patience::Schedule, Some(planned)) => wait(planned),
         _ if attempt == 1 => Verdict::Dead(failure.to_string()),
         _ => Verdict::Dead(format!("{failure}; that was attempt {attempt}, the last one")),
     }

@@ -49,6 +49,7 @@ pub(super) const STATEMENTS: [&str; 3] = [
 /// Old events, and whether a request is left of each.
 pub(super) const OLD_EVENTS: &str = "
 SELECT created, rowid, EXISTS (SELECT 1 FROM requests r WHERE r.event_id = e.event_id)
+    OR EXISTS (SELECT 1 FROM failed_transforms f WHERE f.event_id = e.event_id)
 FROM events e WHERE (created, rowid) > (?1, ?2) AND created < ?3
 ORDER BY created, rowid LIMIT ?4";
 

@@ -138,7 +138,11 @@ impl Reader {
         // One transaction, so that all of it sees the same state.
         self.connection.execute_batch("BEGIN")?;
         let found = self.claim_within(endpoint, now, max);
-        self.connection.execute_batch("ROLLBACK")?;
+        let ended = self.connection.execute_batch("ROLLBACK");
+        // What was found is handed out, however the transaction ends.
+        if found.is_err() {
+            ended?;
+        }
         found
     }
 
@@ -146,32 +150,36 @@ impl Reader {
         let mut found =
             Found { claims: Claims { requests: Vec::new(), next_in: None }, spoilt: Vec::new() };
         let mut leases = self.leases;
+        let mut handed_out = Vec::new();
         for seq in self.due(endpoint, now, max)? {
             match self.read(seq, now)? {
                 Ok(claimed) => {
                     leases += 1;
+                    let id = Some(claimed.id.clone());
+                    handed_out.push((seq, Lease { id, number: leases, settling: false }));
                     found.claims.requests.push(Claimed { lease: leases, ..claimed });
-                    let last = found.claims.requests.last();
-                    if let Some(id) = last.map(|claimed| claimed.id.clone()) {
-                        let lease = Lease { id: Some(id.clone()), number: leases, settling: false };
-                        self.claimed.insert(seq, lease);
-                        self.places.insert(id, seq);
-                    }
                 }
                 Err(reason) => {
-                    self.claimed.insert(seq, Lease { id: None, number: 0, settling: true });
+                    handed_out.push((seq, Lease { id: None, number: 0, settling: true }));
                     found.spoilt.push((seq, reason));
                 }
             }
         }
-        self.leases = leases;
-        self.turns = self.turns.wrapping_add(found.claims.requests.len());
         let next: Option<i64> = self
             .connection
             .prepare_cached(NEXT)?
             .query_row(params![endpoint, now], |row| row.get(0))?;
         let next = next.and_then(|due| u64::try_from(due.saturating_sub(now)).ok());
         found.claims.next_in = next.map(Duration::from_millis);
+        // From here on nothing fails: nobody would ever settle these otherwise.
+        self.leases = leases;
+        self.turns = self.turns.wrapping_add(found.claims.requests.len());
+        for (seq, lease) in handed_out {
+            if let Some(id) = &lease.id {
+                self.places.insert(id.clone(), seq);
+            }
+            self.claimed.insert(seq, lease);
+        }
         Ok(found)
     }
 

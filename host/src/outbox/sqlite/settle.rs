@@ -129,7 +129,8 @@ fn put_off(
     let charge = failing.is_some_and(|failing| failing.charged);
     let aside = failing.is_some_and(|failing| failing.aside);
     let due = now.due.saturating_add(millis(wait));
-    let failed = failing.map(|_| now.due);
+    // What is not its own fault does not cost it its turn.
+    let failed = failing.filter(|failing| failing.charged).map(|_| now.due);
     connection
         .prepare_cached(
             "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + ?4,

@@ -100,12 +100,19 @@ impl Writer {
         if Some(data_version(connection)?) == self.upkeep.version {
             return Ok(());
         }
+        // Their clock may run ahead of the timeline, which stands still while the machine sleeps.
+        connection.execute(AHEAD, params![self.shared.timeline.stamp().due])?;
         let backlog = schema::backlog(connection)?;
         self.shared.metrics.outbox_pending.set(backlog.pending);
         hold(&self.shared.changed).values().for_each(|notify| notify.notify_one());
         Ok(())
     }
 }
+
+/// What was put off for a while is due after that while, counted from now.
+const AHEAD: &str = "
+UPDATE requests SET due = ?1 + due - due_set, due_set = ?1
+WHERE state IN ('waiting', 'behind') AND due_set > ?1";
 
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))

@@ -28,6 +28,8 @@ pub(super) struct Diary {
 pub(super) struct News {
     /// The PBX is watched.
     pub(super) watched: bool,
+    /// It is watched again, with another token perhaps.
+    pub(super) regained: bool,
     /// Calls whose last visible leg is gone.
     pub(super) left: Vec<Left>,
     /// Calls that were out of sight and have a leg again.
@@ -56,6 +58,8 @@ pub(super) struct Life {
     pub(super) talked: bool,
     /// A queue took part.
     pub(super) queued: bool,
+    /// It may have gone on for long when it was first seen.
+    pub(super) met: bool,
     legs: usize,
 }
 
@@ -68,7 +72,7 @@ impl Left {
 
 impl Life {
     fn new(began: Moment) -> Self {
-        Self { began, number: String::new(), talked: false, queued: false, legs: 0 }
+        Self { began, number: String::new(), talked: false, queued: false, met: false, legs: 0 }
     }
 
     #[cfg(test)]
@@ -81,7 +85,7 @@ impl Diary {
     /// Takes in what is being told; true if there is news.
     pub(super) fn note(&mut self, notice: &Notice) -> bool {
         match &notice.what {
-            Seen::Leg(leg) => self.see(leg, notice.at),
+            Seen::Leg(leg) => self.see(leg, false, notice.at),
             Seen::LegGone(key) => self.forget(key, notice.at),
             Seen::Snapshot(snapshot) => self.compare(snapshot, notice.at),
             _ => {}
@@ -101,6 +105,7 @@ impl Diary {
 
     fn compare(&mut self, snapshot: &Snapshot, at: Moment) {
         self.news.watched = true;
+        self.news.regained |= snapshot.after_gap;
         self.machines.clear();
         self.queues.clear();
         for dn in &snapshot.dns {
@@ -118,18 +123,18 @@ impl Diary {
             self.forget(&key, at);
         }
         for leg in &snapshot.legs {
-            self.see(leg, at);
+            self.see(leg, snapshot.after_gap, at);
         }
     }
 
-    fn see(&mut self, leg: &Participant, at: Moment) {
+    fn see(&mut self, leg: &Participant, met: bool, at: Moment) {
         let before = self.legs.insert(leg.key.clone(), leg.call_id);
         let is_machine = self.machines.contains(&leg.key.dn);
         let call = self.calls.entry(leg.call_id).or_insert_with(|| {
             if self.news.back.len() < MOST_LEFT {
                 self.news.back.push(leg.call_id);
             }
-            Life::new(at)
+            Life { met, ..Life::new(at) }
         });
         call.legs += usize::from(before != Some(leg.call_id));
         let to_menu = leg.party_dn_type == DnType::SpecialMenu;

@@ -50,6 +50,9 @@ const LOOK_BACK: Duration = Duration::from_hours(1);
 /// The PBX's clock may be off by this.
 const MARGIN: Duration = Duration::from_mins(1);
 
+/// A row that ends so close to when the call was last seen is its last (inferred).
+const LAST_WITHIN: Duration = Duration::from_secs(15);
+
 /// What is wanted of the log.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in super::super) struct Wishes {
@@ -132,23 +135,30 @@ impl Agenda {
 
     /// Takes in what has become of calls.
     pub(super) fn take(&mut self, news: News, now: Moment) {
-        self.followed.retain(|it| {
-            let back = |left: &Left| news.back.contains(&left.call);
-            // The recording of the first part of a call that is back is still looked for.
-            !it.left.as_ref().is_some_and(back) || it.next_log.is_some()
-        });
-        for it in &mut self.followed {
-            if it.left.as_ref().is_some_and(|left| news.back.contains(&left.call)) {
-                it.next_active = None;
-            }
+        if news.regained {
+            // What was closed may have been closed to a token that was taken away.
+            self.log_open = self.wishes.log();
+            self.active_open = true;
         }
+        let wishes = self.wishes;
+        let is_back =
+            |it: &Followed| it.left.as_ref().is_some_and(|left| news.back.contains(&left.call));
+        for it in self.followed.iter_mut().filter(|it| is_back(it)) {
+            it.next_active = None;
+            it.listed = false;
+            it.next_log = it.next_log.or_else(|| it.log_after(now.mono, wishes));
+        }
+        // The recording of the first part of a call that is back is still looked for.
+        self.followed.retain(|it| !is_back(it) || it.next_log.is_some());
         if news.watched && !self.started {
             self.started = true;
             let since = now.wall.checked_sub(LOOK_BACK).unwrap_or(now.wall);
             self.follow(None, since, now.mono, Duration::ZERO);
         }
         for left in news.left {
-            let (since, at) = (left.life.began.wall, left.at.mono);
+            let (began, at) = (left.life.began.wall, left.at.mono);
+            let early = began.checked_sub(LOOK_BACK).unwrap_or(began);
+            let since = if left.life.met { early } else { began };
             self.follow(Some(left), since, at, FIRST_ACTIVE);
         }
     }
@@ -287,21 +297,31 @@ impl Followed {
         self.left.is_some() && !waits && self.is_recorded(rows)
     }
 
-    /// Of the talks with the number outside since it began, each has its recording. Calls without
-    /// such a number are looked for to the end.
+    /// Of the talks with the number outside since it began, each has its recording, the one that
+    /// ended when the call was last seen among them. Calls without such a number are looked for to
+    /// the end.
     fn is_recorded(&self, rows: &[LogRow]) -> bool {
-        let number = self.left.as_ref().map_or("", |left| left.life.number.as_str());
+        let Some(left) = &self.left else { return false };
+        let number = left.life.number.as_str();
         let is_with =
             |row: &&LogRow| [&row.from.number, &row.to.number].iter().any(|it| same(it, number));
         let talked = |row: &&LogRow| row.answered && row.talking_ms != Some(0);
-        let mut talks = rows
-            .iter()
-            .filter(|row| row.started >= self.since)
-            .filter(is_with)
-            .filter(talked)
-            .peekable();
-        talks.peek().is_some() && talks.all(|row| !row.recordings.is_empty())
+        let mut talks =
+            rows.iter().filter(|row| row.started >= self.since).filter(is_with).filter(talked);
+        let mut last = false;
+        let all = talks.all(|row| {
+            last |= ends_at(row, left.at.wall);
+            !row.recordings.is_empty()
+        });
+        all && last
     }
+}
+
+/// Whether the row ends about then, as far as it tells.
+fn ends_at(row: &LogRow, at: jiff::Timestamp) -> bool {
+    let lasted = row.ringing_ms.unwrap_or(0).saturating_add(row.talking_ms.unwrap_or(0));
+    let ended = row.started.as_millisecond().saturating_add(lasted.into());
+    at.as_millisecond().abs_diff(ended) <= LAST_WITHIN.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// Whether both end in the same digits; what stands before them may differ.

@@ -105,7 +105,8 @@ pub(super) async fn keep_reading(
     let mut shelf = Shelf::default();
     loop {
         tokio::select! {
-            () = rest.watched.notified() => {}
+            // What was closed may have been closed to a token that was taken away.
+            () = rest.watched.notified() => shelf.closed.clear(),
             () = sleep(EVERY) => {}
         }
         shelf.refresh(rest).await;
