@@ -69,3 +69,20 @@ fn a_talk_that_was_listed_a_moment_too_long_is_over() {
     story.pass(3_000).see(active(&[]));
     assert_eq!(story.told(), ["start 106(ext) -1 NotDef", "end 106(ext) -1 Ok"]);
 }
+
+#[test]
+fn after_a_gap_the_list_is_asked_before_a_call_that_waits_is_over() {
+    for restarted in [false, true] {
+        let mut story = Story::new();
+        story.leg(leg("106", 1, Status::Ringing)).pass(4_000);
+        story.gone("106", 1).pass(300).see(active(&[755]));
+        story.pass(3_000).see(active(&[755])).see(Seen::Lost).pass(60_000);
+        if restarted {
+            story.restart();
+        }
+        story.snapshot(Vec::new()).pass(500).see(active(&[755])).pass(3_000);
+        assert_eq!(story.told(), ["ringing 106(ext) -0"], "restarted: {restarted}");
+        story.see(active(&[]));
+        assert_eq!(story.told().len(), 2, "restarted: {restarted}");
+    }
+}

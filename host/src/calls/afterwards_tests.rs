@@ -79,6 +79,15 @@ fn a_recording_that_the_log_showed_before_the_end_is_told_after_it() {
 }
 
 #[test]
+fn what_is_wanted_can_change_while_a_call_goes_on() {
+    let mut story = Story::new();
+    story.adopt(RECORDED);
+    talk(&mut story);
+    story.see(logged(vec![row("106", "106/a.wav")]));
+    assert_eq!(recordings(&story).len(), 1);
+}
+
+#[test]
 fn a_restart_loses_no_recording_and_tells_none_twice() {
     let mut story = Story::wanting(RECORDED);
     talk(&mut story);

@@ -114,6 +114,12 @@ impl Story {
         story
     }
 
+    /// The settings are read again, and now this is wanted.
+    pub(super) fn adopt(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
+        self.engine.adopt(Settings { wanted, ..settings() });
+    }
+
     fn moment(&self) -> Moment {
         Moment { wall: self.start.checked_add(self.mono).unwrap(), mono: self.mono }
     }

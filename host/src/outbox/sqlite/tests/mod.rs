@@ -563,7 +563,7 @@ fn what_was_given_back_is_charged_nothing() {
 }
 
 #[test]
-fn an_uncharged_failure_is_recorded_and_counts_for_how_long_it_has_failed() {
+fn an_uncharged_failure_is_recorded_and_costs_no_turn() {
     let bench = Bench::new();
     bench.append(one("e1", "a"));
     for _ in 0..2 {
@@ -573,7 +573,7 @@ fn an_uncharged_failure_is_recorded_and_counts_for_how_long_it_has_failed() {
     }
     let claims = bench.claims(CRM, 9);
     assert_eq!(claims.requests[0].attempts, 0);
-    assert!(claims.requests[0].failing_for.is_some());
+    assert_eq!(claims.requests[0].failing_for, None);
     assert_eq!(bench.query::<i64>("SELECT count(*) FROM attempts"), 2);
 }
 

@@ -142,3 +142,40 @@ fn at_the_start_the_log_is_read_far_back() {
     agenda.failed(Look::Log(from), moment(0).mono);
     assert_eq!(agenda.due(), Some(Duration::from_secs(3)), "what failed is tried again");
 }
+
+#[test]
+fn an_earlier_recording_of_the_same_number_does_not_end_the_looking() {
+    let mut agenda = Agenda::new(RECORDED);
+    let life = Life::of("420774852629", true, false, moment(0));
+    let at = moment(600_000);
+    agenda.take(News { left: vec![Left { call: 7, life, at }], ..News::default() }, at);
+    assert_eq!(agenda.look(Duration::from_millis(600_300)), Some(Look::Active));
+    agenda.active(&[], &[], moment(600_300));
+    let earlier = row(true);
+    agenda.found(std::slice::from_ref(&earlier), Duration::from_millis(603_400));
+    assert!(agenda.due().is_some(), "the last talk is not there yet");
+    let last = LogRow { started: moment(590_000).wall, talking_ms: Some(10_000), ..row(true) };
+    agenda.found(&[earlier, last], Duration::from_millis(610_400));
+    assert_eq!(agenda.due(), None);
+}
+
+#[test]
+fn what_was_closed_is_tried_again_when_the_exchange_is_watched_again() {
+    let mut agenda = Agenda::new(RECORDED);
+    agenda.close(Look::Active);
+    agenda.close(Look::Log(moment(0).wall));
+    agenda.take(left(7, true, false), moment(0));
+    assert_eq!(agenda.due(), None);
+    agenda.take(News { regained: true, ..left(8, true, false) }, moment(0));
+    assert!(agenda.due().is_some());
+}
+
+#[test]
+fn the_first_talk_of_a_call_that_comes_back_is_still_looked_for() {
+    let mut agenda = Agenda::new(RECORDED);
+    agenda.take(left(7, true, false), moment(0));
+    agenda.active(&[7], &[], moment(300));
+    agenda.take(News { back: vec![7], ..News::default() }, moment(5_000));
+    let due = agenda.due().expect("the log is looked into");
+    assert_eq!(agenda.look(due), Some(Look::Log(moment(0).wall.checked_sub(MARGIN).unwrap())));
+}
