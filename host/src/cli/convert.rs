@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -42,7 +41,10 @@ struct Converted {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.file;
-    let bytes = std::fs::read(path).with_context(|| format!("while reading {}", path.display()))?;
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(super::tell(path, &[format!("it cannot be read: {error}")])),
+    };
     let Some(converted) = convert(&String::from_utf8_lossy(&bytes)) else {
         return Err(super::tell(path, &["there is no address of a webhook in it".to_owned()]));
     };

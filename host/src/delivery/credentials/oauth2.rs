@@ -167,14 +167,14 @@ impl Source {
     async fn fetch(&self, state: &mut State) -> Result<(), SendFailure> {
         let asked = self.clock.now().mono;
         let granted = self.server.ask(state.refresh_token.as_deref()).await?;
-        let token = Token::new(&granted, asked)?;
-        if let Some(newer) = granted.refresh_token.filter(|_| state.refresh_token.is_some())
+        // Whatever else is wrong with what was granted: the old refresh token is spent.
+        if let Some(newer) = granted.refresh_token.clone().filter(|_| state.refresh_token.is_some())
             && state.refresh_token.as_ref() != Some(&newer)
         {
             state.refresh_token = Some(newer.clone());
             self.keep(newer).await?;
         }
-        state.current = Some(token);
+        state.current = Some(Token::new(&granted, asked)?);
         state.count = state.count.wrapping_add(1);
         state.failed = None;
         tracing::debug!(endpoint = self.endpoint, "There is a new access token.");
@@ -205,8 +205,9 @@ impl Token {
             SendFailure::Credentials("the access token is none that HTTP can carry".to_owned())
         })?;
         let lifetime = granted.lifetime();
-        let renew_at = lifetime.map(|life| asked + life.saturating_sub(EARLY.min(life / 10)));
-        Ok(Self { header, renew_at, expires_at: lifetime.map(|life| asked + life) })
+        let renew_at =
+            lifetime.and_then(|life| asked.checked_add(life.saturating_sub(EARLY.min(life / 10))));
+        Ok(Self { header, renew_at, expires_at: lifetime.and_then(|life| asked.checked_add(life)) })
     }
 
     fn is_due(&self, now: Duration) -> bool {
