@@ -52,8 +52,18 @@ pub(super) fn callback(log: &[LogRow], end: &CallEvent) -> Option<Callback> {
     if rows.iter().any(|row| row.call != *call) {
         return None;
     }
-    let ordered = rows.iter().any(|row| is_order(row));
-    Some(if ordered { Callback::Yes } else { Callback::No })
+    if rows.iter().any(|row| is_order(row)) {
+        return Some(Callback::Yes);
+    }
+    // Whoever was in the queue twice may have left the second time with an order.
+    let is_last = |row: &&LogRow| match (row.ringing_ms, row.talking_ms) {
+        (None, None) => true,
+        (ringing, talking) => {
+            let lasted = i64::from(ringing.unwrap_or(0)) + i64::from(talking.unwrap_or(0));
+            row.started.as_millisecond() + lasted >= to - WINDOW_MS
+        }
+    };
+    rows.iter().any(is_last).then_some(Callback::No)
 }
 
 fn is_of(row: &LogRow, end: &CallEvent) -> bool {

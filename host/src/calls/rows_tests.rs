@@ -115,3 +115,15 @@ fn a_row_to_the_callback_menu_is_an_order() {
     let yesterday = LogRow { started: Timestamp::from_second(-80_000).unwrap(), ..order };
     assert_eq!(callback(&[yesterday, queue], &end), Some(Callback::No));
 }
+
+#[test]
+fn a_queue_that_had_the_caller_earlier_says_nothing_of_how_it_ended() {
+    let end = ended("800", CALLER, None);
+    let ended_at = end.occurred_at.epoch_ms();
+    let queue = row("h1", ("10007", CALLER), ("800", "800"), 91);
+    let lasting = |talking_ms| LogRow { ringing_ms: Some(0), talking_ms, ..queue.clone() };
+    let to_the_end = u32::try_from(ended_at - queue.started.as_millisecond()).unwrap();
+    assert!(to_the_end > 20_000, "{to_the_end}");
+    assert_eq!(callback(&[lasting(Some(5_000))], &end), None);
+    assert_eq!(callback(&[lasting(Some(to_the_end))], &end), Some(Callback::No));
+}
