@@ -103,7 +103,11 @@ fn a_withheld_number_is_none_in_the_log_either() {
 #[test]
 fn a_row_to_the_callback_menu_is_an_order() {
     let end = ended("800", CALLER, None);
-    let queue = row("h1", ("10007", CALLER), ("800", "800"), 91);
+    let queue = LogRow {
+        ringing_ms: Some(0),
+        talking_ms: Some(79_000),
+        ..row("h1", ("10007", CALLER), ("800", "800"), 91)
+    };
     let order = row("h1", ("10007", CALLER), ("QCB", "QCB"), 120);
     assert_eq!(callback(&[], &end), None, "the log does not know the call yet");
     assert_eq!(callback(std::slice::from_ref(&queue), &end), Some(Callback::No));
