@@ -164,9 +164,14 @@ fn connector(settings: &EndpointSettings, resolver: &Arc<dyn Resolver>) -> Conne
 
 async fn refusal(connector: &Connector, url: &str) -> String {
     let failure = connector.connect(&url.parse().unwrap()).await.unwrap_err();
-    // A name may lead elsewhere later, so that is tried again.
     match failure {
-        SendFailure::Resolve(refusal) => refusal,
+        // A name may lead elsewhere later, so that is tried again.
+        SendFailure::Resolve(refusal) => {
+            assert!(refusal.starts_with("refused: ") && refusal.contains(" is at "), "{url}");
+            let host = Url::parse(url).unwrap();
+            assert!(host.domain().is_some(), "{url}: an address leads nowhere else");
+            refusal
+        }
         SendFailure::Refused(_) => failure.to_string(),
         _ => panic!("{url}: {failure:?}"),
     }

@@ -1,8 +1,9 @@
 //! Looks after calls that went out of sight: whether they are still going on, and, when they are
 //! over, what the call log says of them.
 //!
-//! One request at a time, with the watcher's token, which is never renewed from here. When to ask
-//! what is in `agenda.rs`; what is asked for and not open to the client is not asked for again.
+//! One request at a time, with the watcher's token, which a refusal here does not
+//! renew. When to ask what is in `agenda.rs`; what is not open to the client is not asked for again
+//! until the PBX is watched anew: the refusal may have been meant for a token that was taken away.
 
 use std::sync::PoisonError;
 

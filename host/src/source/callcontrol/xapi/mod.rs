@@ -3,8 +3,8 @@
 //!
 //! Few API clients may read them, and nothing here depends on it. The books are read in the
 //! background after the PBX began to be watched, and now and then; what they say goes the way of
-//! all notices. The token is the one of the watcher, and is never renewed from here: a client
-//! without the right may get a 401, and a new token would cost the watcher its socket.
+//! all notices. The token is the one of the watcher, and a refusal here does not renew
+//! it: a client without the right may get a 401, and a new token would cost the watcher its socket.
 
 mod afterwards;
 mod agenda;
