@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 use super::breaker::{Change, Sign};
 use super::credentials::Credentials;
 use super::exchange::{Client, Reply};
-use super::failure::SendFailure;
+use super::failure::{Patience, SendFailure};
+use super::follow::follow;
 use super::gate::{Gate, Lesson, Room};
 use super::meter::Meter;
 use super::quiet::Said;
@@ -16,11 +17,11 @@ use super::report;
 use super::resolver;
 use super::settings::EndpointSettings;
 use super::status::{EndpointState, EndpointStatus};
-use super::verdict::{self, Verdict, jitter, judge};
+use super::verdict::{self, Past, Verdict, jitter, judge};
 use crate::clock::{Clock, Moment};
 use crate::config::Order;
 use crate::metrics::Metrics;
-use crate::outbox::{Attempt, Claimed, Outbox, Settlement};
+use crate::outbox::{Attempt, Charge, Claimed, Outbox, Settlement};
 
 /// An endpoint and all that is known of it.
 pub(super) struct Endpoint {
@@ -99,7 +100,9 @@ impl Endpoint {
     }
 
     /// Sends a request once and settles it.
-    pub(super) async fn attempt(self: Arc<Self>, claimed: Claimed, mut turn: Turn) {
+    pub(super) async fn attempt(self: Arc<Self>, mut claimed: Claimed, mut turn: Turn) {
+        let today = follow(&claimed.request.url, claimed.base.as_deref(), &self.settings.url);
+        claimed.request.url = today.into_owned();
         let began = self.clock.now();
         failpoint!("delivery-before-send");
         let (reply, failure) = match self.client.send_at(&claimed, began.wall).await {
@@ -112,10 +115,10 @@ impl Endpoint {
         failpoint!("delivery-replied");
         let ended = self.clock.now();
         let outcome = Outcome { reply, failure, began, ended };
-        let number = claimed.attempts.saturating_add(1);
         let asked = outcome.reply.as_ref().and_then(|reply| verdict::asked(reply, ended.wall));
+        let past = Past { attempts: claimed.attempts, refusals: claimed.refusals };
         let failure = outcome.failure.as_ref();
-        let verdict = judge(failure, asked, number, &self.settings, jitter());
+        let verdict = judge(failure, asked, past, &self.settings, jitter());
         if verdict == Verdict::Gone {
             self.disable().await;
         }
@@ -151,6 +154,8 @@ impl Endpoint {
         stand: &Stand,
     ) -> Settlement {
         let took = outcome.ended.since(outcome.began);
+        let refused =
+            outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Refusals);
         let attempt = record(outcome);
         match verdict {
             Verdict::Delivered => Settlement::Delivered(attempt),
@@ -165,7 +170,8 @@ impl Endpoint {
                     Order::Strict | Order::None => false,
                 };
                 let aside = overdue && quiet.is_none() && stand.change.is_none();
-                Settlement::Later { attempt, wait, charged: true, aside }
+                let charge = if refused { Charge::Refusal } else { Charge::Attempt };
+                Settlement::Later { attempt, wait, charge, aside }
             }
             Verdict::Dead(reason) => Settlement::Dead { attempt, reason },
         }
@@ -249,7 +255,7 @@ impl Drop for Turn {
 
 /// The request waits for the endpoint, free of charge.
 fn waits(attempt: Attempt, stand: &Stand) -> Settlement {
-    Settlement::Later { attempt, wait: stand.wait, charged: false, aside: false }
+    Settlement::Later { attempt, wait: stand.wait, charge: Charge::Nothing, aside: false }
 }
 
 fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {

@@ -163,6 +163,7 @@ fn to(url: &str, event: &str, lane: &str) -> NewRequest {
         generation: 0,
         expires_in: None,
         class: Class::Core,
+        base: "http://127.0.0.1/".to_owned(),
         request: Request { method: "POST".to_owned(), ..Request::draft(url) },
     }
 }
@@ -431,9 +432,11 @@ fn claimed(url: &str) -> Claimed {
         lane: "a".to_owned(),
         sequence: 1,
         attempts: 0,
+        refusals: 0,
         failing_for: None,
         expired: false,
         lease: 0,
+        base: None,
         request: Request::draft(url),
     }
 }

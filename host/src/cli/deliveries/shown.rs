@@ -12,7 +12,11 @@ use crate::outbox::{Attempt, DeliveryDetail, DeliveryRow};
 pub(super) struct Line<'a>(pub(super) &'a DeliveryRow);
 
 /// All that is known of a delivery.
-pub(super) struct Told<'a>(pub(super) &'a DeliveryDetail);
+pub(super) struct Told<'a> {
+    pub(super) detail: &'a DeliveryDetail,
+    /// Where the next attempt goes, if not where the request was made for.
+    pub(super) goes_to: Option<&'a str>,
+}
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,7 +37,7 @@ impl fmt::Display for Line<'_> {
 
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(detail) = self;
+        let Self { detail, goes_to } = self;
         let row = &detail.row;
         let state = if row.behind { "waiting behind an earlier one" } else { row.state.name() };
         writeln!(f, "id        {}\nendpoint  {}\nstate     {state}", row.id, row.endpoint)?;
@@ -43,6 +47,9 @@ impl fmt::Display for Told<'_> {
         writeln!(f, "made      {}", row.created)?;
         if let Some(finished) = row.finished {
             writeln!(f, "finished  {finished}")?;
+        }
+        if let Some(goes_to) = goes_to {
+            writeln!(f, "goes to   {goes_to}")?;
         }
         if let Some(request) = &detail.request {
             writeln!(f, "\n{} {}", request.method, request.url)?;
@@ -93,7 +100,7 @@ pub(super) fn row_as_json(row: &DeliveryRow) -> serde_json::Value {
 }
 
 /// All that is known of a delivery, for programs.
-pub(super) fn detail_as_json(detail: &DeliveryDetail) -> serde_json::Value {
+pub(super) fn detail_as_json(detail: &DeliveryDetail, goes_to: Option<&str>) -> serde_json::Value {
     let mut value = row_as_json(&detail.row);
     let attempts = detail.attempts.iter().map(|attempt| {
         json!({
@@ -117,6 +124,7 @@ pub(super) fn detail_as_json(detail: &DeliveryDetail) -> serde_json::Value {
         })
     });
     if let Some(object) = value.as_object_mut() {
+        object.insert("goes_to".to_owned(), json!(goes_to));
         object.insert("generation".to_owned(), json!(detail.generation));
         object.insert("request".to_owned(), json!(request));
         object.insert("tries".to_owned(), attempts.collect());

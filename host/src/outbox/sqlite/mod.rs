@@ -86,6 +86,9 @@ impl SqliteOutbox {
         let open = || {
             let mut lock = file::lock(path)?;
             failpoint!("outbox-before-opening");
+            if lock.marked {
+                lock.mark();
+            }
             let opened = open_or_repair(path, &lock, &clock, &metrics)?;
             failpoint!("outbox-opened");
             lock.mark();

@@ -286,7 +286,7 @@ WHERE expires IS NOT NULL AND state IN ('waiting', 'behind') AND expires <= ?1 O
 
 const READ: &str = "
 SELECT id, event_id, lane, sequence, attempts, method, url, headers, body, tag, plugin_state,
-    expires, failing, state, sum, endpoint
+    expires, failing, state, sum, endpoint, base, refusals
 FROM requests WHERE seq = ?1";
 
 fn claimed(row: &Row<'_>, now: i64) -> anyhow::Result<Claimed> {
@@ -300,9 +300,11 @@ fn claimed(row: &Row<'_>, now: i64) -> anyhow::Result<Claimed> {
         lane: row.get(2)?,
         sequence: row.get(3)?,
         attempts: row.get(4)?,
+        refusals: row.get(17)?,
         failing_for: failing.map(|then| Duration::from_millis(since(then))),
         expired: expires.is_some_and(|expires| expires <= now),
         lease: 0,
+        base: row.get(16)?,
         request: Request {
             method: row.get(5)?,
             url: row.get(6)?,
@@ -334,6 +336,7 @@ fn parts<'a>(claimed: &'a Claimed, endpoint: &'a str, headers: &'a str) -> Reque
         body: &request.body,
         tag: request.tag.as_deref(),
         state: &request.state,
+        base: claimed.base.as_deref(),
     }
 }
 
