@@ -32,6 +32,7 @@ pub mod outbox;
 mod pipeline;
 pub mod plugins;
 pub mod redact;
+pub mod reply;
 pub mod request;
 pub mod routes;
 mod shutdown;

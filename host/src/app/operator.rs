@@ -11,8 +11,8 @@ use crate::clock::Clock;
 use crate::config::{Config, EndpointConfig};
 use crate::delivery::{disabled_name, follow};
 use crate::outbox::{
-    DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Scan, Selection, SqliteEditor,
-    SqliteReader, StoredEvent,
+    Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Scan, Selection,
+    SqliteEditor, SqliteReader, StoredEvent,
 };
 use crate::pipeline::{self, Replayed, Scope};
 use crate::routes::Route;
@@ -206,7 +206,7 @@ fn dead_letter(
     scan: &dyn Scan,
     row: &DeliveryRow,
 ) -> anyhow::Result<Option<(StoredEvent, String)>> {
-    if row.lane.is_some() {
+    if !matches!(row.cursor, Cursor::Failed(_)) {
         return Ok(None);
     }
     let id = &row.id;

@@ -27,6 +27,7 @@ mod follow;
 mod gate;
 mod guard;
 mod headers;
+mod judge;
 mod meter;
 mod probe;
 mod proxy;
@@ -53,6 +54,7 @@ pub use self::changes::{Changes, Prepared};
 pub use self::disabled::kept_name as disabled_name;
 pub use self::failure::SendFailure;
 pub use self::follow::follow;
+pub use self::judge::{Case, Conclude, Judge};
 pub use self::probe::{probe, try_settings};
 pub use self::settings::EndpointSettings;
 pub use self::status::{EndpointState, EndpointStatus, Endpoints};
@@ -67,11 +69,12 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A delivery to `endpoints` of what is in `outbox`. Fails if an endpoint's TLS settings
-    /// cannot be used.
+    /// A delivery to `endpoints` of what is in `outbox`; replies are judged by `judge`, as far as
+    /// it wants them. Fails if an endpoint's TLS settings cannot be used.
     pub fn new(
         endpoints: Vec<EndpointSettings>,
         outbox: &Arc<dyn Outbox>,
+        judge: Option<Arc<dyn Judge>>,
         clock: &Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
@@ -79,6 +82,7 @@ impl Delivery {
         let outbox = Arc::clone(outbox);
         let changes = Changes {
             outbox,
+            judge,
             clock: clock.clone(),
             metrics: metrics.clone(),
             ask,

@@ -63,7 +63,7 @@ impl Rig {
 
     fn start(&mut self, endpoints: Vec<EndpointSettings>) {
         let outbox = self.outbox.as_ref().unwrap();
-        let delivery = Delivery::new(endpoints, outbox, &Clock::system(), &self.metrics).unwrap();
+        let delivery = Delivery::new(endpoints, outbox, None, &Clock::system(), &self.metrics).unwrap();
         self.endpoints = Some(delivery.endpoints());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(delivery.run(async move {

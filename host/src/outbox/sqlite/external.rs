@@ -9,10 +9,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::apply::{Effects, count};
 use super::change::{self, Change, ChangeStep};
 use super::timeline::Timeline;
-use super::{append, file, hold, list, schema};
+use super::{append, file, hold, list, memory, schema};
 use crate::clock::Clock;
 use crate::outbox::{
-    Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, Pressure, Scan, Selection, StoredEvent,
+    Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, MemoryScope, Pressure, Scan, Selection,
+    StoredEvent,
 };
 
 /// Reads an outbox that a service may be using.
@@ -63,6 +64,15 @@ impl Scan for SqliteReader {
     ) -> anyhow::Result<Vec<StoredEvent>> {
         let events = list::events(&self.connection, from, until, after, limit);
         events.context("while reading events from the outbox")
+    }
+
+    fn event(&self, id: &str) -> anyhow::Result<Option<StoredEvent>> {
+        list::stored(&self.connection, id).context("while reading an event from the outbox")
+    }
+
+    fn recall(&self, scope: &MemoryScope) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let kept = memory::recall(&self.connection, scope);
+        kept.context("while reading what a plugin keeps")
     }
 
     fn next_generation(&self, event_id: &str, endpoint: &str) -> anyhow::Result<u32> {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,10 +25,11 @@ pub(super) const CHECKED_AT_ONCE: u64 = 32 << 20;
 /// In the lock's file once an outbox of this schema was there: what is at its path then is an
 /// outbox, however damaged, and no stranger's or newer service's file. Each version of the schema
 /// has a mark of its own, as long as the others, written before it migrates.
-const MARK: &str = "callhook outbox, schema 3\n";
+const MARK: &str = "callhook outbox, schema 4\n";
 
 /// The marks of versions that this service takes over.
-const EARLIER_MARKS: [&str; 1] = ["callhook outbox, schema 2\n"];
+const EARLIER_MARKS: [&str; 2] =
+    ["callhook outbox, schema 2\n", "callhook outbox, schema 3\n"];
 
 /// Something is wrong with the file that SQLite itself did not complain about.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ pub(super) fn lock(path: &Path) -> anyhow::Result<Lock> {
         }
     }
     let mut mark = Vec::new();
-    let read = io::Read::by_ref(&mut file).take(64).read_to_end(&mut mark);
+    let read = file.by_ref().take(64).read_to_end(&mut mark);
     read.with_context(|| format!("while reading {shown}"))?;
     let current = mark == MARK.as_bytes();
     let marked = current || EARLIER_MARKS.iter().any(|earlier| mark == earlier.as_bytes());

@@ -7,7 +7,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ffi, params};
 
 use super::check::{RequestParts, sum};
 use super::recovery::closed;
-use crate::outbox::{Claimed, Claims};
+use super::{list, memory};
+use crate::outbox::{Claimed, Claims, MemoryScope, StoredEvent};
 use crate::request::Request;
 
 /// Every so many requests, one is taken from those that came due last.
@@ -108,6 +109,16 @@ impl Reader {
             .prepare_cached("SELECT value FROM kept WHERE name = ?1")?
             .query_row(params![name], |row| row.get(0))
             .optional()
+    }
+
+    /// See [`Scan::event`](crate::outbox::Scan::event).
+    pub(super) fn event(&self, id: &str) -> rusqlite::Result<Option<StoredEvent>> {
+        if self.open { list::stored(&self.connection, id) } else { Err(closed()) }
+    }
+
+    /// See [`Scan::recall`](crate::outbox::Scan::recall).
+    pub(super) fn recall(&self, scope: &MemoryScope) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
+        if self.open { memory::recall(&self.connection, scope) } else { Err(closed()) }
     }
 
     /// See [`Outbox::stranded`](crate::outbox::Outbox::stranded).
@@ -312,7 +323,7 @@ fn claimed(row: &Row<'_>, now: i64) -> anyhow::Result<Claimed> {
             body: row.get(8)?,
             tag: row.get(9)?,
             state: row.get(10)?,
-            delay_ms: 0,
+            ..Request::default()
         },
     };
     let endpoint: String = row.get(15)?;

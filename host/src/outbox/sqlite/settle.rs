@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::apply::{Effects, millis};
 use super::timeline::Stamp;
-use crate::outbox::{Attempt, Charge, Settlement};
+use super::{follow_ups, memory};
+use crate::outbox::{Attempt, Charge, Judged, Pressure, Settlement};
 
 /// So many attempts at a request are kept with their replies: the last ones.
 const ATTEMPTS_KEPT: i64 = 5;
@@ -40,6 +41,42 @@ pub(super) fn settle(
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
+    settle_and(connection, seq, settlement, now, effects, |_| Ok(()))
+}
+
+/// [`settle`], and all that follows from a reply that a plugin was asked about. `(seq, id)` is
+/// the request.
+pub(super) fn settle_judged(
+    connection: &Connection,
+    (seq, id): (i64, &str),
+    judged: &Judged,
+    now: Stamp,
+    pressure: Pressure,
+    effects: &mut Effects,
+) -> rusqlite::Result<()> {
+    let Judged { settlement, follow_ups: next, memory, failure } = judged;
+    settle_and(connection, seq, settlement, now, effects, |effects| {
+        follow_ups::store(connection, seq, next, now, pressure, effects)
+    })?;
+    for change in memory {
+        memory::store(connection, change, now)?;
+    }
+    match failure {
+        Some(failure) => follow_ups::store_failure(connection, failure, now),
+        None => follow_ups::forget_failure(connection, id),
+    }
+}
+
+/// Settles the request at `seq`, and does `more` before another one gets the turn that it had, if
+/// it is finished by this.
+fn settle_and(
+    connection: &Connection,
+    seq: i64,
+    settlement: &Settlement,
+    now: Stamp,
+    effects: &mut Effects,
+    more: impl FnOnce(&mut Effects) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     effects.settled.push(seq);
     let end = |state, reason, charge| finish(connection, seq, &End { state, reason, charge }, now);
     let (place, attempt) = match settlement {
@@ -58,6 +95,9 @@ pub(super) fn settle(
     }
     let finished = !matches!(settlement, Settlement::Later { .. } | Settlement::GivenBack(_));
     effects.pending -= i64::from(finished);
+    if finished {
+        more(effects)?;
+    }
     if finished || matches!(settlement, Settlement::Later { aside: true, .. }) {
         give_turn(connection, &place.endpoint, &place.lane)?;
     }
@@ -177,11 +217,21 @@ pub(super) fn give_turn(
     Ok(())
 }
 
+/// What follows from something lies behind it in the file, so what has the first place is either
+/// the first that follows or, if that takes a later place, the oldest of all.
 pub(super) const GIVE_TURN: &str = "
-UPDATE requests SET state = 'waiting' WHERE seq = (
-    SELECT seq FROM requests
+UPDATE requests SET state = 'waiting' WHERE seq = coalesce(
+    (SELECT seq FROM requests
+    WHERE endpoint = ?1 AND lane = ?2 AND state = 'behind' AND depth > 0
+        AND NOT EXISTS (
+            SELECT 1 FROM requests older
+            WHERE older.endpoint = ?1 AND older.lane = ?2
+                AND older.state IN ('waiting', 'behind') AND older.state = 'behind'
+                AND older.seq < requests.place)
+    ORDER BY place, depth DESC, seq LIMIT 1),
+    (SELECT seq FROM requests
     WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind') AND state = 'behind'
-    ORDER BY seq LIMIT 1)
+    ORDER BY seq LIMIT 1))
 AND NOT EXISTS (
     SELECT 1 FROM requests
     WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')

@@ -4,6 +4,7 @@ mod damage;
 mod faults;
 mod model;
 mod operator;
+mod replies;
 mod scale;
 mod versions;
 
@@ -177,6 +178,7 @@ fn everything_of_a_commit_survives_a_reopening() {
         tag: Some("t".to_owned()),
         state: vec![1, 2],
         delay_ms: 0,
+        lasting: None,
     };
     let event = stored("e1");
     let failure = FailedTransform {
@@ -192,6 +194,7 @@ fn everything_of_a_commit_survives_a_reopening() {
         events: vec![event],
         requests: vec![NewRequest { request: full.clone(), ..request("e1", CRM, "c1") }],
         failures: vec![failure],
+        ..Commit::default()
     });
     bench.append(Commit {
         pbx: "pbx".to_owned(),

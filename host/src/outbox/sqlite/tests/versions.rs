@@ -76,7 +76,7 @@ fn a_file_of_version_2_is_taken_over_and_its_requests_go_where_they_were_made_fo
     let [claimed] = &claims.requests[..] else { panic!("{claims:?}") };
     assert_eq!((claimed.base.as_deref(), claimed.refusals), (None, 0));
     let mark = fs::read_to_string(file::beside(&bench.path(), ".lock")).unwrap();
-    assert_eq!(mark, "callhook outbox, schema 3\n");
+    assert_eq!(mark, "callhook outbox, schema 4\n");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_migration_that_was_cut_off_is_done_anew() {
     for _ in 0..3 {
         let mut connection = file::connect(&path).unwrap();
         let transaction = connection.transaction().unwrap();
-        schema::migrate_within(&transaction, 1, 3).unwrap();
+        schema::migrate_within(&transaction, 1, 4).unwrap();
         transaction.rollback().unwrap();
         let version: i64 =
             connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
