@@ -40,6 +40,7 @@ use crate::outbox::{Outbox, SqliteOutbox};
 pub use crate::pipeline::Observer;
 use crate::pipeline::{Exchange, Input, Judging, Pipeline, Unsaved};
 use crate::plugins::{Plugin, Runtime};
+use crate::routes::Route;
 use crate::source::callcontrol::Watcher;
 
 /// Notices that wait for the engine. When they are not taken, the sources coalesce.
@@ -163,9 +164,9 @@ impl App {
         let mut sources = Sources::new(inputs.clone(), self.clock.clone(), self.metrics.clone());
         sources.start_all(settings::watchers(&self.config))?;
         let (delivery_stop, delivery_stopped) = oneshot::channel::<()>();
-        let judging = Arc::<Judging>::default();
-        let inputs_of_delivery = inputs.downgrade();
-        let judge = Court { judging: Arc::clone(&judging), inputs: inputs_of_delivery };
+        let routes = settings::routes(&self.config, &self.loaded.plugins);
+        let judging = Arc::new(Judging::new(&routes));
+        let judge = Court { judging: Arc::clone(&judging), inputs: inputs.downgrade() };
         let (delivery, changes) = self.deliver(&outbox, judge, console, delivery_stopped)?;
         let mut service = Service {
             config: self.config.clone(),
@@ -182,7 +183,7 @@ impl App {
             inputs,
         };
         let reload = self.reload.take();
-        let pipeline = self.pipeline(exchanges, outbox, judging);
+        let pipeline = self.pipeline(exchanges, routes, outbox, judging);
         let runtime = Handle::current();
         let (alive, died) = oneshot::channel::<()>();
         let pipeline = thread::Builder::new()
@@ -304,12 +305,13 @@ impl App {
     fn pipeline(
         self,
         exchanges: Vec<Exchange>,
+        routes: Vec<Route>,
         outbox: Arc<dyn Outbox>,
         judging: Arc<Judging>,
     ) -> Pipeline {
         Pipeline {
             exchanges,
-            routes: settings::routes(&self.config, &self.loaded.plugins),
+            routes,
             directory: self.loaded.directory,
             outbox,
             clock: self.clock,

@@ -4,6 +4,8 @@
 //! threads that instantiate components only slow each other down. What follows from one notice is
 //! one commit. When the outbox cannot keep up, appending blocks, the channel of notices fills,
 //! and the sources coalesce what they read.
+//!
+//! Replies are judged here, too, between two notices, so no two calls of plugins overlap.
 
 mod memories;
 mod replies;
@@ -19,7 +21,7 @@ use tokio::time::timeout;
 
 use self::memories::Known;
 pub(crate) use self::memories::Unsaved;
-pub(crate) use self::replies::{Judging, Replied};
+pub(crate) use self::replies::{Judging, Replied, judge_again};
 use crate::calls::{self, Engine, Step};
 use crate::clock::Clock;
 use crate::event::{CallEvent, EventKind, Party};
@@ -113,7 +115,6 @@ impl Pipeline {
 
     /// Works until the channel is closed and empty. Call it on a plain thread.
     pub(crate) fn run(mut self, mut inputs: mpsc::Receiver<Input>, runtime: &Handle) {
-        self.judging.renew(&self.routes);
         // What was due while nobody ran is not kept waiting for the PBX.
         self.tick();
         loop {
@@ -319,7 +320,8 @@ fn new_request(event: &CallEvent, planned: Planned) -> NewRequest {
 
 /// Whether a request matters only while it is new: as its plugin says, or else as its event does.
 fn is_popup(kind: &EventKind, request: &Request) -> bool {
-    let lasts = matches!(kind, EventKind::Started(_) | EventKind::Ended(_) | EventKind::Recording(_));
+    let lasts =
+        matches!(kind, EventKind::Started(_) | EventKind::Ended(_) | EventKind::Recording(_));
     !request.lasting.unwrap_or(lasts)
 }
 

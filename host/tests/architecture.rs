@@ -33,15 +33,15 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     (
         "pipeline",
         &[
-            "calls", "clock", "event", "metrics", "outbox", "plugins", "redact", "reply", "request",
-            "routes", "source",
+            "calls", "clock", "event", "metrics", "outbox", "plugins", "redact", "reply",
+            "request", "routes", "source",
         ],
     ),
     (
         "app",
         &[
             "calls", "clock", "config", "console", "delivery", "metrics", "outbox", "pipeline",
-            "plugins", "routes", "source",
+            "plugins", "reply", "routes", "source",
         ],
     ),
     ("demo", &["app", "clock", "config", "event"]),

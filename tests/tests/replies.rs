@@ -153,8 +153,7 @@ async fn a_chain_of_requests_follows_from_replies_and_what_was_learnt_is_remembe
     office.crm.says("register", &["follow show?call={call}\nfollow note"]);
     let hook = Callhook::start(&office.ini).await;
     let call = office.rings();
-    let chain =
-        ["ringing?before=0&call=", "find", "register", "show?call=77", "note"];
+    let chain = ["ringing?before=0&call=", "find", "register", "show?call=77", "note"];
     office.crm.expect(&chain).await;
     office.hangs_up(&call);
     office.crm.expect(&[&chain[..], &["ended?before=1&call=77"]].concat()).await;
@@ -366,12 +365,14 @@ async fn a_reply_that_comes_after_a_reload_is_judged_as_the_new_settings_say() {
     hook.reload().await;
     let ledger = office.settled().await;
     assert_eq!(ledger.entries[0].state, "delivered", "by its status");
+    // The first judges, though it is not the last; what follows goes through the last.
     office.crm.says("ringing", &["retry 1 wait", "follow show"]);
-    office.ini.rewrite("plugins = plain-get", "plugins = plain-get, replying");
+    office.ini.rewrite("plugins = plain-get", "plugins = replying, plain-get");
     hook.reload().await;
+    let before = office.crm.webhooks().len();
     office.rings();
-    let shown = |ledger: &Ledger| ledger.entries.iter().any(|entry| entry.id.ends_with("/1"));
-    office.ledger("it is judged again", shown).await;
+    let arrived = office.crm.arrived(before + 3).await;
+    assert!(arrived[before + 2].starts_with("show?event=ringing&"), "{arrived:?}");
     assert!(hook.stop().await.success());
 }
 
@@ -389,10 +390,9 @@ async fn two_endpoints_of_one_plugin_share_no_memory() {
     let call = office.rings();
     office.crm.arrived(1).await;
     other.arrived(1).await;
-    office.ledger("both are judged", |ledger| {
-        ledger.entries.len() == 2 && ledger.waiting() == 0
-    })
-    .await;
+    office
+        .ledger("both are judged", |ledger| ledger.entries.len() == 2 && ledger.waiting() == 0)
+        .await;
     office.hangs_up(&call);
     office.crm.expect(&["ringing?before=0&call=", "ended?before=1&call=1"]).await;
     other.expect(&["ringing?before=0&call=", "ended?before=1&call=2"]).await;
@@ -435,4 +435,28 @@ async fn a_plugin_says_how_long_a_request_lasts() {
         assert_eq!(rows, [(expires, class), end], "{lasting}");
         assert!(hook.stop().await.success());
     }
+}
+
+#[tokio::test]
+async fn a_reply_that_a_plugin_failed_on_is_judged_when_the_plugin_is_mended() {
+    let office = Office::open().await;
+    office.crm.says("ringing", &["keep call 3\nfollow show\npanic"]);
+    let hook = Callhook::start(&office.ini).await;
+    let call = office.rings();
+    hook.wait_for_log("Plugin failed to judge a reply").await;
+    let dead = office.deliveries(&["list", "--state", "dead", "--json"]);
+    let letter: serde_json::Value = serde_json::from_str(dead.trim()).expect("one dead letter");
+    let id = letter["id"].as_str().unwrap().to_owned();
+    let told = office.deliveries(&["retry", &id]);
+    assert!(told.contains("0 requests sent again"), "{told}");
+    assert!(told.contains("1 event or reply failed on by a plugin"), "{told}");
+    office.ini.rewrite("[plugin.replying]", "[plugin.replying]\nmended = yes");
+    hook.reload().await;
+    let told = office.deliveries(&["retry", "--state", "dead"]);
+    assert!(told.contains("1 request sent again") && told.contains("1 reply judged"), "{told}");
+    office.crm.expect(&["ringing?before=0&call=", "show"]).await;
+    assert_eq!(office.deliveries(&["list", "--state", "dead"]), "");
+    office.hangs_up(&call);
+    office.crm.expect(&["ringing?before=0&call=", "show", "ended?before=1&call=3"]).await;
+    assert!(hook.stop().await.success());
 }

@@ -218,7 +218,9 @@ impl Endpoint {
             Verdict::Delivered => Settlement::Delivered(attempt),
             Verdict::Shut | Verdict::Gone => waits(attempt, stand.wait),
             // Also what would be dead: the endpoint is down, not the request at fault.
-            Verdict::Retry(_) | Verdict::Dead(_) if excused => waits(attempt, stand.wait.max(least)),
+            Verdict::Retry(_) | Verdict::Dead(_) if excused => {
+                waits(attempt, stand.wait.max(least))
+            }
             Verdict::Retry(wait) => {
                 // Who failed because of an endpoint that wants quiet keeps its turn.
                 let failing = claimed.failing_for.unwrap_or_default() + took;

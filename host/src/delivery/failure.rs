@@ -96,10 +96,9 @@ impl SendFailure {
     /// How long it is worth trying again.
     pub(super) fn patience(&self) -> Patience {
         match self {
-            Self::Unsendable(_)
-            | Self::Refused(_)
-            | Self::Redirect { .. }
-            | Self::GivenUp(_) => Patience::None,
+            Self::Unsendable(_) | Self::Refused(_) | Self::Redirect { .. } | Self::GivenUp(_) => {
+                Patience::None
+            }
             Self::Denied(_) | Self::Status(StatusCode::UNAUTHORIZED) => Patience::Shut,
             Self::Status(StatusCode::GONE) => Patience::Gone,
             Self::Status(
@@ -123,10 +122,9 @@ impl SendFailure {
                 Some(Sign::Bad)
             }
             Self::Status(status) if status.is_server_error() => Some(Sign::Bad),
-            Self::Redirect { .. }
-            | Self::Status(_)
-            | Self::Postponed { .. }
-            | Self::GivenUp(_) => Some(Sign::Good),
+            Self::Redirect { .. } | Self::Status(_) | Self::Postponed { .. } | Self::GivenUp(_) => {
+                Some(Sign::Good)
+            }
         }
     }
 

@@ -9,6 +9,9 @@
 //! attempts at once), left alone as it asked (`Retry-After`) or switched off (410). What an
 //! endpoint as a whole is to blame for is not charged to a request.
 //!
+//! Where a plugin wants to judge replies, an attempt that brought one is settled by whom delivery
+//! was given as [`Judge`]; see there.
+//!
 //! At least once: a request whose reply was lost, or whose settlement was not on disk when the
 //! service died, is sent again with the same `webhook-id`.
 

@@ -2,6 +2,7 @@
 
 mod faulty_tls;
 mod headers;
+mod judged;
 mod oauth;
 mod outages;
 mod proxying;
@@ -62,8 +63,13 @@ impl Rig {
     }
 
     fn start(&mut self, endpoints: Vec<EndpointSettings>) {
+        self.start_judged(endpoints, None);
+    }
+
+    fn start_judged(&mut self, endpoints: Vec<EndpointSettings>, judge: Option<Arc<dyn Judge>>) {
         let outbox = self.outbox.as_ref().unwrap();
-        let delivery = Delivery::new(endpoints, outbox, None, &Clock::system(), &self.metrics).unwrap();
+        let delivery = Delivery::new(endpoints, outbox, judge, &Clock::system(), &self.metrics);
+        let delivery = delivery.unwrap();
         self.endpoints = Some(delivery.endpoints());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(delivery.run(async move {

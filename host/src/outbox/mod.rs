@@ -25,7 +25,8 @@ pub use records::{
     Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Pressure, Selection,
 };
 pub use replies::{
-    FailedReply, FollowUp, Judged, MemoryChange, MemoryScope, depth, follow_up_id, parent_id,
+    FailedReply, FollowUp, Judged, MemoryChange, MemoryScope, Rejudged, depth, follow_up_id,
+    parent_id,
 };
 pub use sqlite::{SqliteEditor, SqliteOutbox, SqliteReader};
 pub use values::{
@@ -55,6 +56,9 @@ pub trait Scan {
 
     /// The event with this id, if it is there.
     fn event(&self, id: &str) -> anyhow::Result<Option<StoredEvent>>;
+
+    /// The reply to this request that a plugin could not judge, if there is one.
+    fn failed_reply(&self, request: &str) -> anyhow::Result<Option<FailedReply>>;
 
     /// All that a plugin keeps of a chain of calls, by key.
     fn recall(&self, scope: &MemoryScope) -> anyhow::Result<Vec<(String, Vec<u8>)>>;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Class, Settlement};
-use crate::reply::Reply;
+use crate::reply::{Judgement, Reply};
 use crate::request::Request;
 
 /// Whose memory it is: that of one plugin, for one chain of calls, at one endpoint.
@@ -77,6 +77,19 @@ pub struct FailedReply {
     pub attempt: u32,
     /// What was answered.
     pub reply: Reply,
+}
+
+/// All that follows from a reply that was judged long after it came.
+#[derive(Clone, Debug)]
+pub struct Rejudged {
+    /// The request's id.
+    pub request: String,
+    /// What becomes of it.
+    pub judgement: Judgement,
+    /// What is sent next in its lane, in this order.
+    pub follow_ups: Vec<FollowUp>,
+    /// What the plugins keep.
+    pub memory: Vec<MemoryChange>,
 }
 
 impl FailedReply {

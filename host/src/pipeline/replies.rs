@@ -7,10 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::Context as _;
 
 use super::memories::Known;
-use super::{Pipeline, class, is_popup};
+use super::{Pipeline, Unsaved, class, is_popup};
 use crate::event::CallEvent;
 use crate::outbox::{
-    self, Claimed, FailedReply, FollowUp, Judged, MemoryChange, Outbox, Receipt, Settlement,
+    self, Claimed, FailedReply, FollowUp, Judged, MemoryChange, Receipt, Rejudged, Scan, Settlement,
 };
 use crate::plugins::{Exchange, PluginFailure};
 use crate::redact;
@@ -19,7 +19,7 @@ use crate::request::Request;
 use crate::routes::{self, Route};
 
 /// The endpoints that have a plugin which judges replies, as today's settings say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Judging(RwLock<HashSet<String>>);
 
 /// A reply to be judged.
@@ -48,6 +48,13 @@ pub(crate) struct Settled {
 }
 
 impl Judging {
+    /// Those of these routes.
+    pub(crate) fn new(routes: &[Route]) -> Self {
+        let judging = Self(RwLock::default());
+        judging.renew(routes);
+        judging
+    }
+
     /// Whether this endpoint has one.
     pub(crate) fn has(&self, endpoint: &str) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).contains(endpoint)
@@ -109,26 +116,68 @@ impl Pipeline {
         claimed: &Claimed,
         exchange: &Exchange,
     ) -> Option<Result<Answer, PluginFailure>> {
-        let judges = |route: &&Route| route.endpoint.name == endpoint && route.judges();
-        let route = self.routes.iter().find(judges)?;
-        let request = claimed.id.as_str();
-        let event = match event(&*self.outbox, &claimed.event_id) {
-            Ok(event) => event,
+        let route = self.routes.iter().find(|route| route.endpoint.name == endpoint)?;
+        let known = Known { unsaved: &mut self.unsaved, scan: &*self.outbox };
+        match ask(route, &claimed.id, &claimed.event_id, exchange, known) {
+            Ok(answer) => answer,
             Err(error) => {
-                let error = format!("{error:#}");
+                let (request, error) = (&claimed.id, format!("{error:#}"));
                 tracing::error!(endpoint, request, error, "A reply is judged by its status alone.");
-                return None;
+                None
             }
-        };
-        let mut known = Known { unsaved: &mut self.unsaved, scan: &*self.outbox };
-        let depth = outbox::depth(request);
-        let judged = routes::judge(route, &event, exchange, depth, &mut known)?;
-        Some(judged.map(|routes::Judged { judgement, follow_ups, learnt }| Answer {
-            judgement,
-            follow_ups: follow_ups.into_iter().map(|next| follow_up(route, &event, next)).collect(),
-            memory: self.unsaved.learn(&event, learnt),
-        }))
+        }
     }
+}
+
+/// Asks the plugins of `route`. Nothing if none of them judges; fails if there is no event to
+/// judge by.
+fn ask(
+    route: &Route,
+    request: &str,
+    event_id: &str,
+    exchange: &Exchange,
+    mut known: Known<'_>,
+) -> anyhow::Result<Option<Result<Answer, PluginFailure>>> {
+    if !route.judges() {
+        return Ok(None);
+    }
+    let event = event(known.scan, event_id)?;
+    let judged = routes::judge(route, &event, exchange, outbox::depth(request), &mut known);
+    let answer = |routes::Judged { judgement, follow_ups, learnt }| Answer {
+        judgement,
+        follow_ups: follow_ups.into_iter().map(|next| follow_up(route, &event, next)).collect(),
+        memory: known.unsaved.learn(&event, learnt),
+    };
+    Ok(judged.map(|judged| judged.map(answer)))
+}
+
+/// Lets today's plugins of `route` judge a reply that one could not judge before; `request` is what
+/// was sent. Without a judgement, the reply as it is to be kept on.
+pub(crate) fn judge_again(
+    route: &Route,
+    failed: FailedReply,
+    request: Request,
+    kept: &dyn Scan,
+) -> anyhow::Result<Result<Rejudged, FailedReply>> {
+    let FailedReply { attempt, reply, .. } = failed.clone();
+    let exchange = Exchange { request, attempt, reply };
+    let known = Known { unsaved: &mut Unsaved::default(), scan: kept };
+    let answer = ask(route, &failed.request, &failed.event_id, &exchange, known)?;
+    let answer = answer.with_context(|| {
+        let endpoint = &route.endpoint.name;
+        format!("no plugin of the endpoint {endpoint} judges replies")
+    })?;
+    Ok(match answer {
+        Ok(Answer { judgement, follow_ups, memory }) => {
+            Ok(Rejudged { request: failed.request, judgement, follow_ups, memory })
+        }
+        Err(failure) => Err(FailedReply {
+            plugin: failure.plugin.to_string(),
+            kind: failure.kind.name().to_owned(),
+            message: failure.to_string(),
+            ..failed
+        }),
+    })
 }
 
 impl Settled {
@@ -140,7 +189,7 @@ impl Settled {
     }
 }
 
-fn event(kept: &dyn Outbox, id: &str) -> anyhow::Result<CallEvent> {
+fn event(kept: &dyn Scan, id: &str) -> anyhow::Result<CallEvent> {
     let stored = kept.event(id)?;
     let stored = stored.with_context(|| format!("its event {id} is no longer kept"))?;
     serde_json::from_str(&stored.json).with_context(|| format!("while reading the event {id}"))

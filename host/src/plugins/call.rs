@@ -108,8 +108,7 @@ impl Callable {
         check: impl FnOnce(&State, T) -> Result<U, Fault>,
     ) -> Result<U, PluginFailure> {
         let _pass = self.gate.enter();
-        let mut store =
-            store::fresh(self.pre.engine(), &self.environment, event, memory.clone());
+        let mut store = store::fresh(self.pre.engine(), &self.environment, event, memory.clone());
         let result = export(&mut store);
         let state = store.data();
         self.report(state);

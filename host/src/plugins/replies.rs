@@ -73,7 +73,8 @@ fn verdict(
     state: &State,
     returned: Result<reply::Verdict, types::Failure>,
 ) -> Result<Verdict, Fault> {
-    let reply::Verdict { judgement, follow_up } = returned.map_err(|failure| own_words(&failure))?;
+    let reply::Verdict { judgement, follow_up } =
+        returned.map_err(|failure| own_words(&failure))?;
     let reason = |text: &str| state.environment.secrets.hide(&one_line(text, MAX_REASON));
     let judgement = match judgement {
         reply::Judgement::Done => Judgement::Done,

@@ -52,12 +52,8 @@ pub struct Learnt {
 /// Knows what plugins keep.
 pub trait Memories {
     /// What `plugin` keeps of the chain of calls of `event` at `endpoint`.
-    fn recall(
-        &mut self,
-        event: &CallEvent,
-        endpoint: &str,
-        plugin: &str,
-    ) -> anyhow::Result<Memory>;
+    fn recall(&mut self, event: &CallEvent, endpoint: &str, plugin: &str)
+    -> anyhow::Result<Memory>;
 }
 
 /// An event on its way through the plugins of an endpoint.
@@ -157,7 +153,6 @@ impl<'a> Walk<'a> {
 }
 
 impl Route {
-
     fn planned(&self, index: u32, request: Request) -> Planned {
         let delivery = &self.endpoint.delivery;
         Planned {

@@ -71,7 +71,11 @@ impl Walk<'_> {
                  already; look for a reply after which it should stop asking"
             );
             let limit = MAX_GENERATIONS;
-            return Err(PluginFailure::of(plugin, FailureKind::EndlessFollowUps { limit }, message));
+            return Err(PluginFailure::of(
+                plugin,
+                FailureKind::EndlessFollowUps { limit },
+                message,
+            ));
         }
         self.learn(plugin, memory);
         Ok((verdict.judgement, verdict.follow_ups))

@@ -106,7 +106,7 @@ fn by_filter(
 }
 
 /// Lets a request be tried as if it were new. `false` if the receiver has it.
-fn retry(
+pub(super) fn retry(
     connection: &Connection,
     seq: i64,
     now: Stamp,

@@ -3,13 +3,15 @@
 //! A follow-up has the place of the request that it follows: its lane is ordered by that place,
 //! then what follows from follow-ups before what they were made beside, then by age.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::append::{Following, insert};
 use super::apply::Effects;
 use super::timeline::Stamp;
+use super::{change, memory, settle};
 use crate::outbox::replies::follow_up_id;
-use crate::outbox::{Class, FailedReply, FollowUp, NewRequest, Pressure};
+use crate::outbox::{Class, FailedReply, FollowUp, NewRequest, Pressure, Rejudged};
+use crate::reply::{Judgement, Reply};
 
 /// The request that something follows from.
 struct Parent {
@@ -147,4 +149,68 @@ pub(super) fn store_failure(
 pub(super) fn forget_failure(connection: &Connection, request: &str) -> rusqlite::Result<()> {
     let sql = "DELETE FROM failed_replies WHERE request = ?1";
     connection.prepare_cached(sql)?.execute(params![request]).map(drop)
+}
+
+/// The reply to this request that could not be judged.
+pub(super) fn failure(
+    connection: &Connection,
+    request: &str,
+) -> rusqlite::Result<Option<FailedReply>> {
+    let sql = "SELECT event_id, endpoint, plugin, kind, message, attempt, status, headers, body,
+                   truncated FROM failed_replies WHERE request = ?1";
+    let failure = |row: &Row<'_>| {
+        let headers: String = row.get(7)?;
+        let reply = Reply {
+            status: row.get(6)?,
+            headers: serde_json::from_str(&headers).unwrap_or_default(),
+            body: row.get(8)?,
+            truncated: row.get(9)?,
+        };
+        Ok(FailedReply {
+            request: request.to_owned(),
+            event_id: row.get(0)?,
+            endpoint: row.get(1)?,
+            plugin: row.get(2)?,
+            kind: row.get(3)?,
+            message: row.get(4)?,
+            attempt: row.get(5)?,
+            reply,
+        })
+    };
+    connection.prepare_cached(sql)?.query_row(params![request], failure).optional()
+}
+
+/// Carries out what a plugin made of a reply to a request that was finished without it. `false` if
+/// the request is not finished.
+pub(super) fn rejudge(
+    connection: &Connection,
+    rejudged: &Rejudged,
+    now: Stamp,
+    effects: &mut Effects,
+) -> rusqlite::Result<bool> {
+    let (state, reason) = match &rejudged.judgement {
+        Judgement::Done => ("delivered", None),
+        Judgement::Retry { reason, .. } => ("dead", Some(reason)),
+        Judgement::GiveUp(why) => ("dead", Some(why)),
+    };
+    let found: Option<(i64, String, String)> = connection
+        .prepare_cached(
+            "UPDATE requests SET state = ?2, reason = ?3 WHERE id = ?1 AND finished IS NOT NULL
+             RETURNING seq, endpoint, lane",
+        )?
+        .query_row(params![rejudged.request, state, reason], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((seq, endpoint, lane)) = found else { return Ok(false) };
+    store(connection, seq, &rejudged.follow_ups, now, Pressure::None, effects)?;
+    settle::give_turn(connection, &endpoint, &lane)?;
+    if matches!(rejudged.judgement, Judgement::Retry { .. }) {
+        change::retry(connection, seq, now, effects)?;
+    }
+    for change in &rejudged.memory {
+        memory::store(connection, change, now)?;
+    }
+    forget_failure(connection, &rejudged.request)?;
+    Ok(true)
 }

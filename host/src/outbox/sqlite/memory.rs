@@ -25,9 +25,9 @@ pub(super) fn store(
             now.wall,
             memory_sum(scope, key, value),
         ])?,
-        None => {
-            connection.prepare_cached(REMOVE)?.execute(params![pbx, chain, endpoint, plugin, key])?
-        }
+        None => connection
+            .prepare_cached(REMOVE)?
+            .execute(params![pbx, chain, endpoint, plugin, key])?,
     };
     Ok(())
 }

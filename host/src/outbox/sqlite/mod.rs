@@ -55,8 +55,8 @@ use self::space::Space;
 use self::watch::Check;
 use self::writer::Writer;
 use super::{
-    Claimed, Claims, Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, Judged, MemoryScope,
-    Outbox, Pressure, Receipt, Scan, Selection, Settlement, StoredEvent,
+    Claimed, Claims, Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, FailedReply, Judged,
+    MemoryScope, Outbox, Pressure, Receipt, Scan, Selection, Settlement, StoredEvent,
 };
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -225,6 +225,10 @@ impl Scan for SqliteOutbox {
 
     fn event(&self, id: &str) -> anyhow::Result<Option<StoredEvent>> {
         self.shared.read(|reader| reader.event(id)).context("while reading an event")
+    }
+
+    fn failed_reply(&self, request: &str) -> anyhow::Result<Option<FailedReply>> {
+        self.scan()?.failed_reply(request)
     }
 
     fn recall(&self, scope: &MemoryScope) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
