@@ -12,7 +12,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use self::shown::{Line, Told, detail_as_json, row_as_json};
-use super::{ConfigArgument, Failure, log};
+use super::{ConfigArgument, Failure, log, say};
 use crate::app::{Operator, Replay, Tally, deliveries, each, goes_to};
 use crate::config::{Config, Loaded, LogConfig, LogLevel};
 use crate::outbox::{DeliveryFilter, DeliveryState, Scan as _, Selection};
@@ -148,8 +148,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let mut operator = open(config)?;
             let was_off = operator.resume(endpoint)?;
             let said = if was_off { "is delivered to again" } else { "was not switched off" };
-            println!("{endpoint} {said}");
-            Ok(())
+            Ok(say(format_args!("{endpoint} {said}\n"))?)
         }
     }
 }
@@ -224,21 +223,21 @@ fn change(
 ) -> Result<(), Failure> {
     let tally = carry_out(&mut open(config)?)?;
     let Tally { done, failed, judged, skipped } = tally;
-    println!("{done} {} {what}", plural(done, "request", "requests"));
+    say(format_args!("{done} {} {what}\n", plural(done, "request", "requests")))?;
     if judged > 0 {
-        println!("{judged} {} judged", plural(judged, "reply", "replies"));
+        say(format_args!("{judged} {} judged\n", plural(judged, "reply", "replies")))?;
     }
     if skipped > 0 {
-        println!(
-            "{skipped} {} left out that only mattered while new; --popups takes them too",
+        say(format_args!(
+            "{skipped} {} left out that only mattered while new; --popups takes them too\n",
             plural(skipped, "event", "events")
-        );
+        ))?;
     }
     if failed > 0 {
-        println!(
-            "{failed} {} failed on by a plugin; see: callhook deliveries list --state dead",
+        say(format_args!(
+            "{failed} {} failed on by a plugin; see: callhook deliveries list --state dead\n",
             plural(failed, "event or reply", "events or replies")
-        );
+        ))?;
     }
     Ok(())
 }
@@ -263,11 +262,10 @@ fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
     })?;
     let goes_to = goes_to(config, &detail);
     if json {
-        println!("{:#}", detail_as_json(&detail, goes_to.as_deref()));
-        return Ok(());
+        let shown = detail_as_json(&detail, goes_to.as_deref());
+        return Ok(say(format_args!("{shown:#}\n"))?);
     }
-    print!("{}", Told { detail: &detail, goes_to: goes_to.as_deref() });
-    Ok(())
+    Ok(say(Told { detail: &detail, goes_to: goes_to.as_deref() })?)
 }
 
 fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {
