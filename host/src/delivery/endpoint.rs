@@ -125,16 +125,13 @@ impl Endpoint {
             self.disable().await;
         }
         let wanted = self.judge.as_ref().filter(|judge| judge.wants(&self.settings.name));
-        let settled = match wanted.zip(judge::reply_of(&outcome)) {
-            Some((judge, reply)) => {
-                let reply = reply.into();
-                judge.judge(self.case(&claimed, reply, outcome, turn)).await
-            }
-            None => {
-                let settlement = self.conclude(&claimed, outcome, turn, None);
-                failpoint!("delivery-before-settle");
-                self.outbox.settle(&claimed, settlement).await
-            }
+        let settled = if let Some((judge, reply)) = wanted.zip(judge::reply_of(&outcome)) {
+            let reply = reply.into();
+            judge.judge(self.case(&claimed, reply, outcome, turn)).await
+        } else {
+            let settlement = self.conclude(&claimed, outcome, turn, None);
+            failpoint!("delivery-before-settle");
+            self.outbox.settle(&claimed, settlement).await
         };
         if let Err(error) = settled {
             let (endpoint, request) = (&self.settings.name, &claimed.id);

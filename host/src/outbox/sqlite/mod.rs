@@ -270,7 +270,8 @@ impl Outbox for SqliteOutbox {
     }
 
     fn settle_judged(&self, claimed: &Claimed, judged: Judged) -> Receipt {
-        self.settle_by(claimed, |seq| Work::Judged { seq, id: claimed.id.clone(), judged })
+        let (id, judged) = (claimed.id.clone(), Box::new(judged));
+        self.settle_by(claimed, |seq| Work::Judged { seq, id, judged })
     }
 
     fn retry<'a>(&'a self, which: &'a Selection) -> BoxFuture<'a, anyhow::Result<u64>> {
