@@ -88,8 +88,13 @@ impl Operator {
         Ok(tally)
     }
 
-    /// Makes the selected requests that wait dead for this reason.
+    /// Makes the selected requests that wait dead for this reason. Fails, and changes nothing, if
+    /// one that is named does not exist.
     pub fn bury(&mut self, which: &Selection, reason: &str) -> anyhow::Result<Tally> {
+        if let Selection::Ids(ids) = which {
+            let scan = self.editor.scan();
+            ids.iter().try_for_each(|id| named(scan, id).map(drop))?;
+        }
         Ok(Tally { done: self.editor.bury(which, reason)?, ..Tally::default() })
     }
 
@@ -140,8 +145,7 @@ impl Operator {
         match which {
             Selection::Ids(ids) => {
                 for id in ids {
-                    let there = scan.show(id)?;
-                    let row = there.with_context(|| format!("there is no delivery {id}"))?.row;
+                    let row = named(scan, id)?.row;
                     found.extend(dead_letter(scan, &row)?);
                 }
             }
@@ -199,6 +203,12 @@ pub fn each(
         }
     }
     Ok(())
+}
+
+/// The delivery with this id.
+fn named(scan: &dyn Scan, id: &str) -> anyhow::Result<DeliveryDetail> {
+    scan.show(id)?
+        .with_context(|| format!("there is no delivery {id}; `callhook deliveries list` shows all"))
 }
 
 /// The event of a dead letter that has no request; `None` if it is something else.
