@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -85,7 +85,7 @@ pub(super) fn lock(path: &Path) -> anyhow::Result<Lock> {
         }
     }
     let mut mark = Vec::new();
-    let read = io::Read::by_ref(&mut file).take(64).read_to_end(&mut mark);
+    let read = file.by_ref().take(64).read_to_end(&mut mark);
     read.with_context(|| format!("while reading {shown}"))?;
     let current = mark == MARK.as_bytes();
     let marked = current || EARLIER_MARKS.iter().any(|earlier| mark == earlier.as_bytes());
