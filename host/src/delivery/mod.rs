@@ -28,6 +28,7 @@ mod gate;
 mod guard;
 mod headers;
 mod meter;
+mod pause;
 mod probe;
 mod proxy;
 mod quiet;
@@ -35,7 +36,9 @@ mod report;
 mod resolver;
 mod settings;
 mod signature;
+mod skew;
 mod stamp;
+mod standing;
 mod status;
 #[cfg(test)]
 mod tests;
