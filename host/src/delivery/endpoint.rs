@@ -11,7 +11,7 @@ use super::exchange::{Client, Reply};
 use super::failure::{Patience, SendFailure};
 use super::follow::follow;
 use super::gate::{Gate, Lesson, Room};
-use super::judge::{self, Case, Judge};
+use super::judge::{self, Judge};
 use super::meter::Meter;
 use super::quiet::Said;
 use super::report;
@@ -24,7 +24,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::Order;
 use crate::metrics::Metrics;
 use crate::outbox::{Attempt, Charge, Claimed, Outbox, Settlement};
-use crate::reply::{self, Judgement};
+use crate::reply::Judgement;
 
 /// An endpoint and all that is known of it.
 pub(super) struct Endpoint {
@@ -171,29 +171,9 @@ impl Endpoint {
         failpoint!("delivery-settled");
     }
 
-    /// What somebody else is to judge.
-    fn case(
-        self: &Arc<Self>,
-        claimed: &Claimed,
-        reply: reply::Reply,
-        outcome: Outcome,
-        turn: Turn,
-    ) -> Case {
-        let (endpoint, request) = (Arc::clone(self), claimed.clone());
-        let conclude = move |judgement: Option<&Judgement>| {
-            endpoint.conclude(&request, outcome, turn, judgement)
-        };
-        Case {
-            endpoint: self.settings.name.clone(),
-            claimed: claimed.clone(),
-            reply,
-            conclude: Box::new(conclude),
-        }
-    }
-
     /// What becomes of a request after an attempt, which is over by this. The judgement, if there
     /// is one, says more of the request than the HTTP status, but no more of the endpoint.
-    fn conclude(
+    pub(super) fn conclude(
         &self,
         claimed: &Claimed,
         mut outcome: Outcome,

@@ -4,9 +4,11 @@
 //! once the judgement is there; whoever judges settles the request, too, so that what follows from
 //! the judgement is committed together with it.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 
-use super::endpoint::Outcome;
+use super::endpoint::{Endpoint, Outcome, Turn};
 use super::exchange;
 use super::failure::{Patience, SendFailure};
 use crate::outbox::{Claimed, Settlement};
@@ -43,6 +45,28 @@ pub(super) fn reply_of(outcome: &Outcome) -> Option<&exchange::Reply> {
     let patience = outcome.failure.as_ref().map(SendFailure::patience);
     let shut = matches!(patience, Some(Patience::Shut | Patience::Gone));
     outcome.reply.as_ref().filter(|_| !shut)
+}
+
+impl Endpoint {
+    /// What somebody else is to judge.
+    pub(super) fn case(
+        self: &Arc<Self>,
+        claimed: &Claimed,
+        reply: Reply,
+        outcome: Outcome,
+        turn: Turn,
+    ) -> Case {
+        let (endpoint, request) = (Arc::clone(self), claimed.clone());
+        let conclude = move |judgement: Option<&Judgement>| {
+            endpoint.conclude(&request, outcome, turn, judgement)
+        };
+        Case {
+            endpoint: self.settings.name.clone(),
+            claimed: claimed.clone(),
+            reply,
+            conclude: Box::new(conclude),
+        }
+    }
 }
 
 impl From<&exchange::Reply> for Reply {
