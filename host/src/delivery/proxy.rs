@@ -19,7 +19,8 @@ use url::Url;
 
 use super::connector::{Dialler, Wire};
 use super::failure::{SendFailure, chain};
-use super::guard::{Guard, Target};
+use super::guard::Guard;
+use crate::hosts::Target;
 
 /// The proxy of an endpoint.
 pub(super) struct Proxy {

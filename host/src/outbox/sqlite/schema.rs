@@ -15,7 +15,7 @@ const APPLICATION: i64 = 0x6361_6c6c;
 
 /// What leads from each version to the next; the first from an empty file. Never change one that
 /// was released.
-const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = "
 -- The engine's state by call.
@@ -122,6 +122,11 @@ CREATE TABLE progress (commits INTEGER NOT NULL) STRICT;
 INSERT INTO progress VALUES (0);
 ";
 
+const VERSION_3: &str = "
+-- What helps the plugin's author: what it wrote, and where it was.
+ALTER TABLE failed_transforms ADD COLUMN details TEXT NOT NULL DEFAULT '';
+";
+
 /// The version that this service writes.
 pub(super) const NEWEST: usize = MIGRATIONS.len();
 
@@ -223,8 +228,9 @@ pub(super) fn build_version_1(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", 1)
 }
 
-/// The last migration, for a test that does not let it end.
+/// The migrations after version 1, for a test that does not let them end.
 #[cfg(test)]
 pub(super) fn migrate_within(transaction: &Connection) -> rusqlite::Result<()> {
-    step(transaction, VERSION_2, 2)
+    step(transaction, VERSION_2, 2)?;
+    step(transaction, VERSION_3, 3)
 }
