@@ -171,6 +171,7 @@ pub(super) fn show(
         return Ok(Some(DeliveryDetail {
             generation,
             class: class_of(class),
+            base: base(connection, seq)?,
             request: request(connection, seq)?,
             event: event(connection, &row.event_id)?,
             attempts: attempts(connection, seq)?,
@@ -189,11 +190,17 @@ pub(super) fn show(
         row,
         generation: 0,
         class: Class::Core,
+        base: None,
         request: None,
         event: event(connection, &event_id)?,
         attempts: Vec::new(),
         details,
     }))
+}
+
+fn base(connection: &Connection, seq: i64) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT base FROM requests WHERE seq = ?1";
+    connection.prepare_cached(sql)?.query_row(params![seq], |row| row.get(0))
 }
 
 fn request(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Request>> {
