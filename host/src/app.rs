@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
+use self::files::Files;
 use self::health::Health;
 pub use self::operator::{Operator, Replay, Tally, deliveries, each, goes_to};
 pub use self::record::record;
@@ -32,7 +33,6 @@ use self::replace::Waiting;
 pub use self::settings::Faults;
 use self::settings::Loaded;
 use self::sources::Sources;
-use self::files::Files;
 use crate::clock::Clock;
 use crate::config::{Config, PbxConfig};
 use crate::console;

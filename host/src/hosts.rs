@@ -80,8 +80,8 @@ impl Hosts {
         if authority.as_str().contains('@') {
             return Err("the URL has a user name in it; use auth for credentials".to_owned());
         }
-        let host = normal(authority.host())
-            .ok_or_else(|| format!("{} is no host", authority.host()))?;
+        let host =
+            normal(authority.host()).ok_or_else(|| format!("{} is no host", authority.host()))?;
         let port = match authority.port() {
             Some(port) => port.as_u16(),
             // `host:` and `host:99999` have one that is none.

@@ -175,10 +175,7 @@ impl Metrics {
     }
 
     /// From now on these plugins are in service, each with its version and hash.
-    pub fn plugins_in_service<'a>(
-        &self,
-        plugins: impl Iterator<Item = (&'a str, String, String)>,
-    ) {
+    pub fn plugins_in_service<'a>(&self, plugins: impl Iterator<Item = (&'a str, String, String)>) {
         self.plugin_info.clear();
         for (plugin, version, hash) in plugins {
             let label = PluginLabel { plugin: plugin.to_owned(), version, hash };

@@ -189,7 +189,9 @@ fn giant_strings_are_refused_before_they_are_copied() {
     // A reason of 50 MiB for skipping.
     let result = Handmade {
         memory: "1000".to_owned(),
-        ..within("(i32.store (i32.const 72) (i32.const 1024)) (i32.store (i32.const 76) (i32.const 52428800))")
+        ..within(
+            "(i32.store (i32.const 72) (i32.const 1024)) (i32.store (i32.const 76) (i32.const 52428800))",
+        )
     };
     assert_eq!(failure(&result), ("output-too-large", told.to_owned()));
     // A line of 50 MiB for the log.
@@ -201,8 +203,10 @@ fn giant_strings_are_refused_before_they_are_copied() {
     // A million requests that all lie at the same place.
     let list = Handmade {
         memory: "1000".to_owned(),
-        ..within("(i32.store (i32.const 68) (i32.const 0)) (i32.store (i32.const 72) (i32.const 1024))
-            (i32.store (i32.const 76) (i32.const 500000))")
+        ..within(
+            "(i32.store (i32.const 68) (i32.const 0)) (i32.store (i32.const 72) (i32.const 1024))
+            (i32.store (i32.const 76) (i32.const 500000))",
+        )
     };
     assert_eq!(failure(&list), ("output-too-large", told.to_owned()));
 }
@@ -211,9 +215,15 @@ fn giant_strings_are_refused_before_they_are_copied() {
 fn pointers_to_nowhere_are_the_plugins_own_trap() {
     for (at, what) in [
         // Far behind the end of the memory.
-        ("(i32.store (i32.const 72) (i32.const -8)) (i32.store (i32.const 76) (i32.const 100))", "reason"),
-        ("(i32.store (i32.const 68) (i32.const 0)) (i32.store (i32.const 72) (i32.const -8))
-          (i32.store (i32.const 76) (i32.const 1))", "requests"),
+        (
+            "(i32.store (i32.const 72) (i32.const -8)) (i32.store (i32.const 76) (i32.const 100))",
+            "reason",
+        ),
+        (
+            "(i32.store (i32.const 68) (i32.const 0)) (i32.store (i32.const 72) (i32.const -8))
+          (i32.store (i32.const 76) (i32.const 1))",
+            "requests",
+        ),
         // A case that there is not.
         ("(i32.store8 (i32.const 68) (i32.const 9))", "case"),
     ] {

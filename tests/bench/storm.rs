@@ -41,7 +41,8 @@ pub(crate) async fn run() -> Vec<Figure> {
         let sum = hook.metric("callhook_outbox_commit_seconds_sum").await.unwrap_or_default();
         let count = hook.metric("callhook_outbox_commit_seconds_count").await.unwrap_or_default();
         let mean = 1_000.0 * sum / count.max(1.0);
-        figures.push(figure("  commits, and how long one took", format!("{count:.0}, {mean:.1} ms")));
+        figures
+            .push(figure("  commits, and how long one took", format!("{count:.0}, {mean:.1} ms")));
         assert!(hook.stop().await.success());
     }
     let ratio = 100.0 * rates[1] / rates[0];

@@ -87,10 +87,13 @@ async fn a_plugin_that_grows_its_memory() {
 #[tokio::test]
 async fn a_plugin_that_traps() {
     let letter = survives("panic", "trap").await;
-    let told = "plugin \"nasty\" 6.6.6 trapped: wasm `unreachable` instruction executed; it wrote: ";
+    let told =
+        "plugin \"nasty\" 6.6.6 trapped: wasm `unreachable` instruction executed; it wrote: ";
     assert!(letter.message.starts_with(told), "{}", letter.message);
     // For the plugin's author: all that it wrote, and where it was.
-    for part in ["The plugin wrote:\n", "the CRM has no field \"phone\"", "Where it was, the", "0: "] {
+    for part in
+        ["The plugin wrote:\n", "the CRM has no field \"phone\"", "Where it was, the", "0: "]
+    {
         assert!(letter.shown.contains(part), "{part} in {}", letter.shown);
     }
 }

@@ -31,7 +31,8 @@ fn version(version: &str) -> Vec<u8> {
     let (old, new) = (b"6.6.6".as_slice(), version.as_bytes());
     assert_eq!(old.len(), new.len());
     let mut component = COMPONENT.clone();
-    let places: Vec<_> = (0..component.len()).filter(|&at| component[at..].starts_with(old)).collect();
+    let places: Vec<_> =
+        (0..component.len()).filter(|&at| component[at..].starts_with(old)).collect();
     assert!(!places.is_empty(), "the component has its version in it");
     for at in places {
         component[at..at + new.len()].copy_from_slice(new);

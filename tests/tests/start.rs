@@ -40,7 +40,8 @@ fn mode(path: &Path) -> u32 {
 }
 
 fn artefact(ini: &Ini) -> PathBuf {
-    let entries = fs::read_dir(ini.folder().join("callhook.db.plugins")).expect("there is a folder");
+    let entries =
+        fs::read_dir(ini.folder().join("callhook.db.plugins")).expect("there is a folder");
     let [one] = entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>().try_into().unwrap();
     one
 }
@@ -81,9 +82,7 @@ async fn little_address_space_is_enough() {
     let (pbx, receiver, ini) = office().await;
     let callhook = Callhook::command(&["run"]);
     let mut limited = Command::new("sh");
-    limited
-        .args(["-c", "ulimit -v 1200000 && exec \"$0\" run \"$@\""])
-        .arg(callhook.get_program());
+    limited.args(["-c", "ulimit -v 1200000 && exec \"$0\" run \"$@\""]).arg(callhook.get_program());
     let hook = Callhook::spawn_command(&ini, limited);
     hook.wait_until_ready().await;
     hook.wait_for_log("Plugins run without the memory pool, somewhat slower.").await;

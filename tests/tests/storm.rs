@@ -22,7 +22,8 @@ fn kinds(ini: &Ini) -> Vec<String> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = rusqlite::Connection::open_with_flags(ini.database(), flags);
     let database = database.expect("the database opens beside the running service");
-    let mut letters = database.prepare("SELECT kind FROM failed_transforms").expect("they are there");
+    let mut letters =
+        database.prepare("SELECT kind FROM failed_transforms").expect("they are there");
     let kinds = letters.query_map([], |row| row.get(0)).expect("they can be read");
     kinds.map(Result::unwrap).collect()
 }
@@ -32,7 +33,8 @@ async fn the_other_endpoint_gets_everything_once_and_in_order() {
     let pbx = Pbx::small_office().start().await.expect("the exchange starts");
     let receiver = Receiver::start().await.expect("the receiver starts");
     let evil = Receiver::start().await.expect("the other receiver starts");
-    let (url, file) = (format!("url = {}", evil.url()), format!("file = {}", component("hostile").display()));
+    let (url, file) =
+        (format!("url = {}", evil.url()), format!("file = {}", component("hostile").display()));
     let ini = Ini::new(&pbx, &receiver.url())
         .section("webhook.evil", &[&url, "plugins = plain-get, nasty"])
         .section("plugin.nasty", &[&file, "do = storm", "deadline = 50ms"]);

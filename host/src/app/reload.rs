@@ -14,11 +14,11 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::files::Files;
 use super::health::{Health, Watched};
 use super::replace::{Waiting, tell_metrics};
 use super::settings::{self, Faults, Loaded};
 use super::sources::Sources;
-use super::files::Files;
 use crate::calls::Engine;
 use crate::clock::Clock;
 use crate::config::Config;

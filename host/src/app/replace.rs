@@ -76,7 +76,9 @@ impl Service {
         }
         for error in &tried.broken {
             self.metrics.plugin_reload_failure(&error.plugin);
-            tracing::error!("A changed plugin cannot be used, the old one stays in service: {error}.");
+            tracing::error!(
+                "A changed plugin cannot be used, the old one stays in service: {error}."
+            );
             self.waiting.broken.insert(error.plugin.clone(), error.to_string());
         }
         if tried.broken.is_empty() {

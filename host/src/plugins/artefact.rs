@@ -92,8 +92,7 @@ pub(super) fn seal(key: Key, component: &Component) -> wasmtime::Result<Vec<u8>>
 /// The component of an artefact that was kept under this key; `None` if it is not the one that was
 /// sealed, or if the engine does not take it.
 pub(super) fn open(engine: &Engine, key: Key, artefact: &[u8]) -> Option<Component> {
-    let (expected, code) =
-        artefact.strip_prefix(MAGIC)?.split_at_checked(SHA256_OUTPUT_LEN)?;
+    let (expected, code) = artefact.strip_prefix(MAGIC)?.split_at_checked(SHA256_OUTPUT_LEN)?;
     if sum(key, code).as_ref() != expected {
         return None;
     }

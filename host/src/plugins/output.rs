@@ -91,8 +91,10 @@ fn check_one(request: &mut Request) -> Result<(), Fault> {
     }
     check_url(&request.url).map_err(|message| (FailureKind::BadUrl, message))?;
     if request.headers.len() > MAX_HEADERS {
-        let message =
-            format!("it has {} headers, more than the {MAX_HEADERS} allowed", request.headers.len());
+        let message = format!(
+            "it has {} headers, more than the {MAX_HEADERS} allowed",
+            request.headers.len()
+        );
         return Err((FailureKind::BadHeader, message));
     }
     for (name, value) in &request.headers {
@@ -140,23 +142,20 @@ fn check_url(text: &str) -> Result<(), String> {
 }
 
 fn check_header(name: &str, value: &str) -> Result<(), String> {
-    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        format!("header name {} is not a token such as X-Api-Version", shown(name))
-    })?;
+    let parsed = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("header name {} is not a token such as X-Api-Version", shown(name)))?;
     let own = OWN_HEADERS.contains(&parsed.as_str())
         || OWN_PREFIXES.iter().any(|prefix| parsed.as_str().starts_with(prefix));
     if own {
         return Err(format!("header {} is the host's own; leave it out", shown(name)));
     }
-    HeaderValue::from_str(value)
-        .map(|_| ())
-        .map_err(|_| {
-            format!(
-                "the value of header {} has characters other than visible ASCII; encode them, or \
+    HeaderValue::from_str(value).map(|_| ()).map_err(|_| {
+        format!(
+            "the value of header {} has characters other than visible ASCII; encode them, or \
                  put them into the body",
-                shown(name)
-            )
-        })
+            shown(name)
+        )
+    })
 }
 
 /// In quotes, and only the beginning of it.

@@ -106,7 +106,8 @@ impl Route {
             let Ok(url) = request.url.parse::<Uri>() else { continue };
             hosts.admit(&url).map_err(|why| {
                 let endpoint = &self.endpoint.name;
-                plugin.refused_host(format!("made request {place} for endpoint {endpoint:?}: {why}"))
+                plugin
+                    .refused_host(format!("made request {place} for endpoint {endpoint:?}: {why}"))
             })?;
         }
         Ok(())
