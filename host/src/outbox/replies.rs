@@ -73,6 +73,8 @@ pub struct FailedReply {
     pub kind: String,
     /// What the plugin, or the host about the plugin, said.
     pub message: String,
+    /// What helps the plugin's author.
+    pub details: String,
     /// Which attempt it was, from 1.
     pub attempt: u32,
     /// What was answered.

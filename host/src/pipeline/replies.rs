@@ -175,6 +175,7 @@ pub(crate) fn judge_again(
             plugin: failure.plugin.to_string(),
             kind: failure.kind.name().to_owned(),
             message: failure.to_string(),
+            details: failure.details(),
             ..failed
         }),
     })
@@ -229,6 +230,7 @@ fn dead_letter(
         plugin: failure.plugin.to_string(),
         kind: failure.kind.name().to_owned(),
         message,
+        details: failure.details(),
         attempt: exchange.attempt,
         reply: exchange.reply,
     }

@@ -1,10 +1,11 @@
 //! One call of a plugin: a fresh instance, the call, and what became of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 
+use super::allowance::Allowance;
 use super::bindings::{World, WorldPre, reply, transform, types};
 use super::failure::{FailureKind, PluginFailure, own_words};
 use super::gate::Gate;
@@ -39,6 +40,7 @@ pub(super) struct Callable {
 pub struct Plugin {
     pub(super) callable: Callable,
     description: Description,
+    allowance: Allowance,
 }
 
 /// What is wrong with something that was returned: the kind of failure, and in words.
@@ -150,7 +152,8 @@ impl Callable {
 
 impl Plugin {
     pub(super) fn new(callable: Callable, description: Description) -> Self {
-        Self { callable, description }
+        let allowance = Allowance::new(callable.environment.deadline);
+        Self { callable, description, allowance }
     }
 
     /// Its name in the .ini.
@@ -183,6 +186,23 @@ impl Plugin {
         &self.description
     }
 
+    /// The failure of having made a request for a host that its endpoint does not name.
+    pub fn refused_host(&self, message: String) -> PluginFailure {
+        self.not_called(FailureKind::RefusedHost, message)
+    }
+
+    /// A failure that did not happen in the plugin.
+    pub fn not_called(&self, kind: FailureKind, message: String) -> PluginFailure {
+        PluginFailure {
+            plugin: self.name().into(),
+            version: self.version().into(),
+            kind,
+            message,
+            stderr: String::new(),
+            backtrace: Box::default(),
+        }
+    }
+
     /// Turns an event into requests. `draft` is where the plugin starts from: a `GET` to the
     /// endpoint's URL, or a request of the plugin before it in a chain.
     ///
@@ -206,15 +226,39 @@ impl Plugin {
         let given = types::CallEvent::from(event);
         let draft = with_hints(draft.into(), hints);
         let callable = &self.callable;
-        callable.call_with(
-            &event.event_id,
-            memory,
-            |store| {
-                let world = callable.pre.instantiate(&mut *store)?;
-                world.callhook_plugin_transform().call_transform(store, &given, &draft)
-            },
-            outcome,
-        )
+        self.unless_overdrawn(|| {
+            callable.call_with(
+                &event.event_id,
+                memory,
+                |store| {
+                    let world = callable.pre.instantiate(&mut *store)?;
+                    world.callhook_plugin_transform().call_transform(store, &given, &draft)
+                },
+                outcome,
+            )
+        })
+    }
+
+    /// Makes a call, if the failing ones before it have not taken too much time.
+    pub(super) fn unless_overdrawn<T>(
+        &self,
+        call: impl FnOnce() -> Result<T, PluginFailure>,
+    ) -> Result<T, PluginFailure> {
+        let began = Instant::now();
+        let rest = self.allowance.rest(began);
+        if !rest.is_zero() {
+            let rest = Duration::from_millis(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX));
+            let message = format!(
+                "is not called for {rest:?}, because its failing calls took more than their share \
+                 of the time; mend it, then see `callhook deliveries retry`"
+            );
+            return Err(self.not_called(FailureKind::Resting, message));
+        }
+        let done = call();
+        if done.is_err() {
+            self.allowance.failed(Instant::now(), began.elapsed());
+        }
+        done
     }
 }
 

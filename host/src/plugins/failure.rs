@@ -7,9 +7,8 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::Plugin;
 use super::bindings::types::Failure;
-use super::engine::{MAX_MEMORY, MAX_TABLE_ELEMENTS};
+use super::engine::{MAX_MEMORY, MAX_STACK, MAX_TABLE_ELEMENTS};
 use super::limits::Hit;
 use super::memory::KeptTooMuch;
 use super::output;
@@ -21,6 +20,13 @@ const MAX_WORDS: usize = 1_024;
 
 /// Frames of a backtrace that are kept.
 const MAX_FRAMES: usize = 20;
+
+/// Bytes of one of them.
+const MAX_FRAME: usize = 190;
+
+/// Bytes of what a plugin wrote that are kept with the event. Interpreters tell at the end what
+/// went wrong.
+const MAX_KEPT_STDERR: usize = 4 << 10;
 
 /// One call that failed. The event it was made for is not lost: it goes to the dead letters with
 /// all of this and can be replayed once the plugin is mended.
@@ -52,9 +58,16 @@ pub enum FailureKind {
     Memory {
         /// Bytes that it may have.
         limit: u64,
+        /// Bytes that it wanted.
+        wanted: u64,
     },
     /// The plugin wanted a larger table than it may have.
-    Table,
+    Table {
+        /// Elements that it may have.
+        limit: usize,
+        /// Elements that it wanted.
+        wanted: usize,
+    },
     /// The plugin's call stack is exhausted.
     Stack,
     /// The plugin ended itself in any other way: a panic, an assertion, an exit, a bad access.
@@ -77,6 +90,8 @@ pub enum FailureKind {
     BadUrl,
     /// A request's header cannot be sent or is not the plugin's to set.
     BadHeader,
+    /// A request is for a host that its endpoint does not name.
+    RefusedHost,
     /// The plugin says that the event does not fit.
     BadMapping,
     /// The plugin says that its settings are wrong.
@@ -90,6 +105,8 @@ pub enum FailureKind {
         /// So many may follow on one another.
         limit: u32,
     },
+    /// The plugin is not called for a while, because its failing calls took too much time.
+    Resting,
     /// Anything else, be it the plugin's word or the engine's.
     Other,
 }
@@ -100,7 +117,7 @@ impl FailureKind {
         match self {
             Self::Deadline { .. } => "deadline",
             Self::Memory { .. } => "memory",
-            Self::Table => "table",
+            Self::Table { .. } => "table",
             Self::Stack => "stack",
             Self::Trap => "trap",
             Self::OutputTooLarge { .. } => "output-too-large",
@@ -108,11 +125,13 @@ impl FailureKind {
             Self::BadMethod => "bad-method",
             Self::BadUrl => "bad-url",
             Self::BadHeader => "bad-header",
+            Self::RefusedHost => "refused-host",
             Self::BadMapping => "bad-mapping",
             Self::BadSettings => "bad-settings",
             Self::KeptTooMuch => "kept-too-much",
             Self::BadVerdict => "bad-verdict",
             Self::EndlessFollowUps { .. } => "endless-follow-ups",
+            Self::Resting => "resting",
             Self::Other => "other",
         }
     }
@@ -132,18 +151,6 @@ impl fmt::Display for PluginFailure {
 impl std::error::Error for PluginFailure {}
 
 impl PluginFailure {
-    /// What the host says of a plugin that did not fail by itself.
-    pub fn of(plugin: &Plugin, kind: FailureKind, message: String) -> Self {
-        Self {
-            plugin: plugin.name().into(),
-            version: plugin.version().into(),
-            kind,
-            message,
-            stderr: String::new(),
-            backtrace: Box::default(),
-        }
-    }
-
     /// The plugin returned, but not what it should, or it says itself that it failed.
     pub(super) fn refused(
         state: &State,
@@ -159,6 +166,27 @@ impl PluginFailure {
             stderr: environment.secrets.hide(&state.wasi.capture.text()),
             backtrace: Box::default(),
         }
+    }
+
+    /// What helps the author: what the plugin wrote last, and where it was. Several lines, at most
+    /// 8 KiB: each failed event keeps it. Empty if there is nothing to tell.
+    pub fn details(&self) -> String {
+        let stderr = self.stderr.trim_end();
+        let from = stderr.ceil_char_boundary(stderr.len().saturating_sub(MAX_KEPT_STDERR));
+        let mut details = String::new();
+        if let Some(last) = stderr.get(from..).filter(|last| !last.is_empty()) {
+            let cut = if from > 0 { "[...]" } else { "" };
+            details = format!("The plugin wrote:\n{cut}{last}\n");
+        }
+        if !self.backtrace.is_empty() {
+            details.push_str("Where it was, the innermost function first:\n");
+        }
+        for frame in &self.backtrace {
+            details.push_str(&one_line(frame, MAX_FRAME));
+            details.push('\n');
+        }
+        details.truncate(details.trim_end().len());
+        details
     }
 
     /// The call did not return.
@@ -201,23 +229,31 @@ fn classify(state: &State, error: &wasmtime::Error) -> (FailureKind, String) {
             (FailureKind::Deadline { limit }, message)
         }
         (Some(Trap::StackOverflow), _) => {
-            let message = "exhausted its call stack; look for a recursion without end".to_owned();
+            let message = format!(
+                "exhausted its call stack of {} KiB; look for a recursion without end",
+                MAX_STACK >> 10
+            );
             (FailureKind::Stack, message)
         }
-        (_, Some(Hit::Memory)) => {
+        (_, Some(Hit::Memory(wanted))) => {
             let limit = environment.memory;
             let message = format!(
-                "wanted more than its {} KiB of memory; if it needs more, raise `memory` in \
-                 [plugin.{}] (to at most {} MiB)",
+                "wanted {} KiB of memory, more than its {} KiB; if it needs them, raise `memory` \
+                 in [plugin.{}] (to at most {} MiB)",
+                wanted >> 10,
                 limit >> 10,
                 environment.plugin,
                 MAX_MEMORY >> 20
             );
-            (FailureKind::Memory { limit }, message)
+            (FailureKind::Memory { limit, wanted }, message)
         }
-        (_, Some(Hit::Table)) => {
-            let message = format!("wanted a table of more than {MAX_TABLE_ELEMENTS} elements");
-            (FailureKind::Table, message)
+        (_, Some(Hit::Table(wanted))) => {
+            let limit = MAX_TABLE_ELEMENTS;
+            let message = format!(
+                "wanted a table of {wanted} elements, more than the {limit} that there can be; \
+                 look for functions or references that are added without end"
+            );
+            (FailureKind::Table { limit, wanted }, message)
         }
         (Some(trap), None) => (FailureKind::Trap, format!("trapped: {}", bare(&trap.to_string()))),
         (None, None) => classify_host_error(error),
@@ -240,7 +276,9 @@ fn classify_host_error(error: &wasmtime::Error) -> (FailureKind, String) {
     if text.contains("too much data is being copied between the host and the guest") {
         return output::too_large();
     }
-    (FailureKind::Other, format!("failed: {}", one_line(&text, MAX_WORDS)))
+    // What is left are pointers to nowhere, text that is none, and the like.
+    let text = one_line(&text, MAX_WORDS);
+    (FailureKind::Other, format!("does not speak with the host as a component should: {text}"))
 }
 
 /// Without the engine's own prefix.

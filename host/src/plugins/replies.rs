@@ -59,12 +59,14 @@ impl Plugin {
         let request = with_hints(exchange.request, hints);
         let exchange = reply::Exchange { request, ..exchange };
         let callable = &self.callable;
-        callable.call_with(
-            &event.event_id,
-            memory,
-            |store| callable.judge(store, &given, &exchange),
-            verdict,
-        )
+        self.unless_overdrawn(|| {
+            callable.call_with(
+                &event.event_id,
+                memory,
+                |store| callable.judge(store, &given, &exchange),
+                verdict,
+            )
+        })
     }
 }
 

@@ -11,9 +11,12 @@ mod replies;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Uri;
+
 pub use self::replies::{Judged, MAX_GENERATIONS, judge};
 use crate::config::{EndpointConfig, Order};
 use crate::event::CallEvent;
+use crate::hosts::Hosts;
 use crate::plugins::{FailureKind, Memory, Outcome, Plugin, PluginFailure};
 use crate::request::Request;
 
@@ -23,6 +26,9 @@ pub struct Route {
     pub endpoint: EndpointConfig,
     /// Its plugins, in order.
     pub chain: Vec<Arc<Plugin>>,
+    /// Where its requests may go. `None` if its settings name no host; delivery does not begin
+    /// with such settings.
+    hosts: Option<Hosts>,
 }
 
 /// What the endpoints get for one event.
@@ -126,6 +132,7 @@ impl<'a> Walk<'a> {
             self.learn(plugin, memory);
             drafts = made;
         }
+        self.route.refuse_other_hosts(&drafts)?;
         Ok(drafts)
     }
 
@@ -140,7 +147,7 @@ impl<'a> Walk<'a> {
         let endpoint = &self.route.endpoint.name;
         self.memories.recall(self.event, endpoint, plugin.name()).map_err(|error| {
             let message = format!("was not called, because its memory cannot be read: {error:#}");
-            PluginFailure::of(plugin, FailureKind::Other, message)
+            plugin.not_called(FailureKind::Other, message)
         })
     }
 
@@ -153,6 +160,28 @@ impl<'a> Walk<'a> {
 }
 
 impl Route {
+    /// The way to `endpoint` through these plugins.
+    pub fn new(endpoint: EndpointConfig, chain: Vec<Arc<Plugin>>) -> Self {
+        let hosts = Hosts::new(&endpoint.url, &endpoint.delivery.allow_hosts).ok();
+        Self { endpoint, chain, hosts }
+    }
+
+    /// Fails if a request would go where the operator did not say. It would not be sent, but here
+    /// its author hears of it while the event can still be replayed.
+    fn refuse_other_hosts(&self, requests: &[Request]) -> Result<(), PluginFailure> {
+        let (Some(hosts), Some(plugin)) = (&self.hosts, self.chain.last()) else { return Ok(()) };
+        for (place, request) in (1..).zip(requests) {
+            // What a plugin returns has been parsed once.
+            let Ok(url) = request.url.parse::<Uri>() else { continue };
+            hosts.admit(&url).map_err(|why| {
+                let endpoint = &self.endpoint.name;
+                plugin
+                    .refused_host(format!("made request {place} for endpoint {endpoint:?}: {why}"))
+            })?;
+        }
+        Ok(())
+    }
+
     fn planned(&self, index: u32, request: Request) -> Planned {
         let delivery = &self.endpoint.delivery;
         Planned {

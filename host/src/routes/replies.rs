@@ -71,9 +71,7 @@ impl Walk<'_> {
                  already; look for a reply after which it should stop asking"
             );
             let limit = MAX_GENERATIONS;
-            return Err(PluginFailure::of(
-                plugin,
-                FailureKind::EndlessFollowUps { limit },
+            return Err(plugin.not_called(FailureKind::EndlessFollowUps { limit },
                 message,
             ));
         }

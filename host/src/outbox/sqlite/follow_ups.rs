@@ -117,16 +117,16 @@ pub(super) fn store_failure(
     failure: &FailedReply,
     now: Stamp,
 ) -> rusqlite::Result<()> {
-    let FailedReply { request, event_id, endpoint, plugin, kind, message, attempt, reply } =
-        failure;
+    let FailedReply { request, event_id, endpoint, plugin, kind, message, .. } = failure;
+    let FailedReply { details, attempt, reply, .. } = failure;
     let headers = serde_json::to_string(&reply.headers)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO failed_replies
                 (request, event_id, endpoint, plugin, kind, message, created, attempt, status,
-                 headers, body, truncated)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 headers, body, truncated, details)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             request,
@@ -141,6 +141,7 @@ pub(super) fn store_failure(
             headers,
             reply.body,
             reply.truncated,
+            details,
         ])?;
     Ok(())
 }
@@ -157,7 +158,7 @@ pub(super) fn failure(
     request: &str,
 ) -> rusqlite::Result<Option<FailedReply>> {
     let sql = "SELECT event_id, endpoint, plugin, kind, message, attempt, status, headers, body,
-                   truncated FROM failed_replies WHERE request = ?1";
+                   truncated, details FROM failed_replies WHERE request = ?1";
     let failure = |row: &Row<'_>| {
         let headers: String = row.get(7)?;
         let reply = Reply {
@@ -173,6 +174,7 @@ pub(super) fn failure(
             plugin: row.get(2)?,
             kind: row.get(3)?,
             message: row.get(4)?,
+            details: row.get(10)?,
             attempt: row.get(5)?,
             reply,
         })

@@ -134,7 +134,7 @@ fn list_failures(
     statement.query_map(params_from_iter(values), failure)?.collect()
 }
 
-const FAILURE: &str = "rowid, event_id, endpoint, plugin, kind, message, created
+const FAILURE: &str = "rowid, event_id, endpoint, plugin, kind, message, created, details
     FROM failed_transforms";
 
 fn failure(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
@@ -208,6 +208,7 @@ pub(super) fn show(
             request: request(connection, seq)?,
             event: event(connection, &row.event_id)?,
             attempts: attempts(connection, seq)?,
+            details: String::new(),
             row,
         }));
     }
@@ -216,12 +217,21 @@ pub(super) fn show(
     }
     let Some((event_id, endpoint)) = failure_of(id) else { return Ok(None) };
     let sql = format!("SELECT {FAILURE} WHERE event_id = ?1 AND endpoint = ?2");
-    let row =
-        connection.prepare_cached(&sql)?.query_row(params![event_id, endpoint], failure).optional();
-    let Some(row) = row? else { return Ok(None) };
-    let event = event(connection, &event_id)?;
-    let (class, base, request, attempts) = (Class::Core, None, None, Vec::new());
-    Ok(Some(DeliveryDetail { row, generation: 0, class, base, request, event, attempts }))
+    let found = connection
+        .prepare_cached(&sql)?
+        .query_row(params![event_id, endpoint], |row| Ok((failure(row)?, row.get(7)?)))
+        .optional()?;
+    let Some((row, details)) = found else { return Ok(None) };
+    Ok(Some(DeliveryDetail {
+        row,
+        generation: 0,
+        class: Class::Core,
+        base: None,
+        request: None,
+        event: event(connection, &event_id)?,
+        attempts: Vec::new(),
+        details,
+    }))
 }
 
 fn show_failed_reply(
@@ -231,16 +241,17 @@ fn show_failed_reply(
     let sql = format!("SELECT {FAILED_REPLY} WHERE request = ?1");
     let row = connection.prepare_cached(&sql)?.query_row(params![id], failed_reply).optional()?;
     let Some(row) = row else { return Ok(None) };
-    let sql = "SELECT status, body, truncated FROM failed_replies WHERE request = ?1";
-    let reply = connection.prepare_cached(sql)?.query_row(params![id], |reply| {
-        Ok(Attempt {
+    let sql = "SELECT status, body, truncated, details FROM failed_replies WHERE request = ?1";
+    let (reply, details) = connection.prepare_cached(sql)?.query_row(params![id], |reply| {
+        let attempt = Attempt {
             at: row.created,
             took: Duration::ZERO,
             status: reply.get(0)?,
             error: None,
             reply: reply.get(1)?,
             truncated: reply.get(2)?,
-        })
+        };
+        Ok((attempt, reply.get(3)?))
     })?;
     let sql = "SELECT seq FROM requests WHERE id = ?1";
     let seq: Option<i64> =
@@ -250,8 +261,16 @@ fn show_failed_reply(
         None => (None, None),
     };
     let event = event(connection, &row.event_id)?;
-    let (generation, class, attempts) = (0, Class::Core, vec![reply]);
-    Ok(Some(DeliveryDetail { row, generation, class, base, request, event, attempts }))
+    Ok(Some(DeliveryDetail {
+        row,
+        generation: 0,
+        class: Class::Core,
+        base,
+        request,
+        event,
+        attempts: vec![reply],
+        details,
+    }))
 }
 
 fn base(connection: &Connection, seq: i64) -> rusqlite::Result<Option<String>> {

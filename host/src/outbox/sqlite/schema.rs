@@ -15,7 +15,7 @@ const APPLICATION: i64 = 0x6361_6c6c;
 
 /// What leads from each version to the next; the first from an empty file. Never change one that
 /// was released.
-const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = "
 -- The engine's state by call.
@@ -130,6 +130,11 @@ ALTER TABLE requests ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
 ";
 
 const VERSION_4: &str = "
+-- What helps the plugin's author: what it wrote, and where it was.
+ALTER TABLE failed_transforms ADD COLUMN details TEXT NOT NULL DEFAULT '';
+";
+
+const VERSION_5: &str = "
 -- What follows from the reply to a request takes that one's place (its seq) in the lane; depth
 -- says how many requests lead to it.
 ALTER TABLE requests ADD COLUMN place INTEGER;
@@ -164,7 +169,8 @@ CREATE TABLE failed_replies (
     status INTEGER NOT NULL,
     headers TEXT NOT NULL,
     body BLOB NOT NULL,
-    truncated INTEGER NOT NULL
+    truncated INTEGER NOT NULL,
+    details TEXT NOT NULL
 ) STRICT;
 CREATE INDEX failed_replies_created ON failed_replies (created);
 CREATE INDEX failed_replies_event ON failed_replies (event_id);

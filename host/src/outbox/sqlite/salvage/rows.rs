@@ -52,6 +52,7 @@ impl<'a> Rows<'a> {
                 }
                 (REQUEST, whole)
             }
+            [Text(_), Text(_), Text(_), Text(_), Text(_), Integer(_), Text(_)] => (FAILURE, true),
             [Text(_), Text(_), Text(_), Text(_), Text(json), Integer(_), ..]
                 if cells.len() == 7 || (cells.len() == 6 && json.starts_with('{')) =>
             {
@@ -59,12 +60,15 @@ impl<'a> Rows<'a> {
                 cells.resize(7, Null);
                 (EVENT, whole)
             }
-            [Text(_), Text(_), Text(_), Text(_), Text(_), Integer(_)] => (FAILURE, true),
+            [Text(_), Text(_), Text(_), Text(_), Text(_), Integer(_)] => {
+                cells.push(Text(String::new()));
+                (FAILURE, true)
+            }
             [Text(_), Text(_), Text(_), Text(_), Text(_), Blob(_), Integer(_), Integer(_)] => {
                 (MEMORY, is_whole(&cells, 6, 7))
             }
             [Text(_), Text(_), Text(_), Text(_), Text(_), Text(_), Integer(_), ..]
-                if cells.len() == 12 =>
+                if cells.len() == 13 =>
             {
                 (FAILED_REPLY, true)
             }
@@ -142,8 +146,8 @@ INSERT INTO events (event_id, pbx, chain, kind, json, created, sum)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
 
 const FAILURE: &str = "
-INSERT INTO failed_transforms (event_id, endpoint, plugin, kind, message, created)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+INSERT INTO failed_transforms (event_id, endpoint, plugin, kind, message, created, details)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
 
 const MEMORY: &str = "
 INSERT INTO memory (pbx, chain, endpoint, plugin, key, value, touched, sum)
@@ -153,8 +157,8 @@ WHERE excluded.touched > memory.touched";
 
 const FAILED_REPLY: &str = "
 INSERT INTO failed_replies (request, event_id, endpoint, plugin, kind, message, created, attempt,
-    status, headers, body, truncated)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING";
+    status, headers, body, truncated, details)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING";
 
 const CALL: &str = "
 INSERT INTO calls (pbx, key, state, sum) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";

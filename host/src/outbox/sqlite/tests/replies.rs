@@ -48,6 +48,7 @@ fn failed_reply(request: &str) -> FailedReply {
         plugin: "p".to_owned(),
         kind: "trap".to_owned(),
         message: "unreachable".to_owned(),
+        details: "The plugin wrote:\nno".to_owned(),
         attempt: 2,
         reply: Reply { status: 200, body: b"what?".to_vec(), ..Reply::default() },
     }
@@ -295,6 +296,7 @@ fn a_reply_that_could_not_be_judged_is_a_dead_letter_until_it_is() {
     assert_eq!(detail.row.reason.as_deref(), Some("plugin p, trap: unreachable"));
     assert_eq!((detail.row.lane, detail.row.attempts), (None, 2));
     assert_eq!(detail.attempts[0].reply, b"what?");
+    assert_eq!(detail.details, "The plugin wrote:\nno");
     assert!(detail.request.is_some() && detail.event.is_some());
     bench.claim(CRM, 1);
     bench.judge(&id("e1"), done(&[]));
