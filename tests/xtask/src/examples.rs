@@ -12,15 +12,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-use super::tools::{self, Tool};
+use super::tools::{self, ADAPTER, GO_MODULE, LUA, Tool, WASM_TOOLS, WIT_BINDGEN};
 use super::{Step, root, target};
 
 /// The examples, and what they are built with.
-const EXAMPLES: [(&str, &[Tool]); 4] = [
+const EXAMPLES: [(&str, &[Tool]); 9] = [
     ("rust", &[Tool::WasmTarget]),
     ("javascript", &[Tool::Npm]),
     ("typescript", &[Tool::Npm]),
     ("python", &[Tool::Pip]),
+    ("go", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS, ADAPTER, GO_MODULE]),
+    ("c", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS]),
+    ("cpp", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS]),
+    ("zig", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS]),
+    ("lua", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS, ADAPTER, LUA]),
 ];
 
 /// What a folder holds after a build or an installation, and the WIT, which is given by its path.
@@ -84,9 +89,13 @@ fn build(language: &str, tools: &[Tool]) -> anyhow::Result<()> {
         fs::remove_file(&built).context("while removing what was built before")?;
     }
     let mut path = Vec::new();
+    let mut variables = Vec::new();
     for tool in tools {
         match tool.find(&folder(language))? {
-            Ok(bin) => path.extend(bin),
+            Ok(found) => {
+                path.extend(found.path);
+                variables.extend(found.variables);
+            }
             Err(missing) => {
                 eprintln!(
                     "SKIPPED: the example in {language}: {missing} is missing; \
@@ -96,21 +105,38 @@ fn build(language: &str, tools: &[Tool]) -> anyhow::Result<()> {
             }
         }
     }
-    let scratch = target().join("examples/build").join(language);
-    let step = if language == "rust" {
-        Step::new("sh", &["build.sh"])
-            .within(&folder(language))
-            .with("CARGO_TARGET_DIR", &scratch)
-            // Meant for the program that runs this, not for a component.
-            .without(&["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"])
-    } else {
-        copy(&folder(language), &scratch)?;
-        Step::new("sh", &["build.sh"]).within(&scratch).with("WIT", root().join("wit"))
-    };
     fs::create_dir_all(target().join("examples")).context("while making their folder")?;
-    step.with("OUT", &built).finding(path)?.run()?;
+    let step = step(language)?.with("OUT", &built).with_all(variables);
+    step.finding(path)?.run()?;
     ensure!(built.is_file(), "examples/{language}/build.sh has not made {}", built.display());
     Ok(())
+}
+
+/// The build of one.
+fn step(language: &str) -> anyhow::Result<Step> {
+    let scratch = target().join("examples/build").join(language);
+    let build = Step::new("sh", &["build.sh"]);
+    if language == "rust" {
+        // What the caller says of the compiler is meant for the program that runs this.
+        return Ok(build
+            .within(&folder(language))
+            .with("CARGO_TARGET_DIR", &scratch)
+            .without(&["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"]));
+    }
+    copy(&folder(language), &scratch)?;
+    let tools = target().join("tools");
+    let build = build.within(&scratch).with("WIT", root().join("wit"));
+    Ok(match language {
+        "go" => build
+            .with("GOCACHE", tools.join("go-cache"))
+            .with("GOPATH", tools.join("go-path"))
+            .with("GOPROXY", "off")
+            .with("GOTOOLCHAIN", "local"),
+        "c" | "cpp" | "zig" | "lua" => {
+            build.with("ZIG_GLOBAL_CACHE_DIR", tools.join("zig-cache"))
+        }
+        _ => build,
+    })
 }
 
 /// Copies a folder as it is in the repository.

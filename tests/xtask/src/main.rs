@@ -190,6 +190,11 @@ impl Step {
         self
     }
 
+    fn with_all(mut self, variables: Vec<(&'static str, OsString)>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
     fn without(mut self, names: &[&'static str]) -> Self {
         self.withheld.extend(names);
         self

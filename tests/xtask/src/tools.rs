@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 
@@ -19,6 +18,26 @@ pub(super) const WIT_BINDGEN: Tool =
 pub(super) const WASM_TOOLS: Tool =
     Tool::Crate { name: "wasm-tools", version: "1.262.0", features: "component" };
 
+/// Turns the system calls of C's and Go's libraries into those of components.
+pub(super) const ADAPTER: Tool = Tool::Source {
+    name: "wasi-preview1-component-adapter-provider",
+    version: "50.0.1",
+    path: "artefacts/wasi_snapshot_preview1.reactor.wasm",
+    variable: "ADAPTER",
+};
+
+/// The source of Lua.
+pub(super) const LUA: Tool = Tool::Source {
+    name: "lua-src",
+    version: "551.1.0",
+    path: "lua-5.4.9",
+    variable: "LUA",
+};
+
+/// The module that the bindings for Go import, so that no module proxy is needed. It belongs to
+/// the version of `wit-bindgen`.
+pub(super) const GO_MODULE: Tool = Tool::GoModule { version: "0.63.0" };
+
 /// A tool that an example is built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tool {
@@ -30,6 +49,19 @@ pub(super) enum Tool {
     Pip,
     /// A program from crates.io.
     Crate { name: &'static str, version: &'static str, features: &'static str },
+    /// A file or a folder in a crate, which a variable tells the build of.
+    Source { name: &'static str, version: &'static str, path: &'static str, variable: &'static str },
+    /// Go's module in the crate `wit-bindgen-go`, in place of what a module proxy has.
+    GoModule { version: &'static str },
+}
+
+/// What a build has to know to find a tool.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The folders of programs.
+    pub(super) path: Vec<PathBuf>,
+    /// Names and values.
+    pub(super) variables: Vec<(&'static str, OsString)>,
 }
 
 /// Where a tool is, or would be.
@@ -38,20 +70,32 @@ struct Place {
     /// With its version.
     name: String,
     folder: PathBuf,
-    /// The programs are here.
-    bin: PathBuf,
+    /// What is needed of it, below the folder.
+    inside: String,
     /// Written to the folder when all is done. Another text there means another tool.
     mark: String,
 }
 
 impl Tool {
-    /// The folder of its programs, if it has one; `Err` with the tool's name if it is missing.
-    pub(super) fn find(self, example: &Path) -> anyhow::Result<Result<Option<PathBuf>, String>> {
+    /// How it is found; `Err` with the tool's name if it is missing.
+    pub(super) fn find(self, example: &Path) -> anyhow::Result<Result<Found, String>> {
         if self == Self::WasmTarget {
-            return Ok(if has_wasm_target()? { Ok(None) } else { Err(format!("Rust's {WASM}")) });
+            let found = Ok(Found::default());
+            return Ok(if has_wasm_target()? { found } else { Err(format!("Rust's {WASM}")) });
         }
         let place = self.place(example)?;
-        Ok(if place.is_ready() { Ok(Some(place.bin)) } else { Err(place.name) })
+        if !place.is_ready() {
+            return Ok(Err(place.name));
+        }
+        let inside = place.folder.join(&place.inside);
+        let told = |variable, value| Found { variables: vec![(variable, value)], ..Found::default() };
+        Ok(Ok(match self {
+            Self::Source { variable, .. } => told(variable, inside.into()),
+            Self::GoModule { .. } => {
+                told("GOFLAGS", format!("-modfile={}", place.folder.join("go.mod").display()).into())
+            }
+            _ => Found { path: vec![inside], ..Found::default() },
+        }))
     }
 
     /// Installs it, unless it is there.
@@ -69,27 +113,34 @@ impl Tool {
         }
         fs::create_dir_all(&place.folder).context("while making its folder")?;
         self.fill(example, &place).with_context(|| format!("while installing {}", place.name))?;
-        ensure!(place.bin.is_dir(), "{} has no programs", place.name);
+        let inside = place.folder.join(&place.inside);
+        ensure!(inside.exists(), "{} has no {}", place.name, place.inside);
         fs::write(place.folder.join("installed"), &place.mark).context("while marking it")
     }
 
     fn place(self, example: &Path) -> anyhow::Result<Place> {
-        let (name, bin, mark) = match self {
-            Self::WasmTarget => (WASM.to_owned(), "bin", String::new()),
+        let (name, inside, mark) = match self {
+            Self::WasmTarget => (WASM.to_owned(), String::new(), String::new()),
             Self::Npm => {
                 let lock = read(&example.join("package-lock.json"))?;
-                ("jco".to_owned(), "node_modules/.bin", without_name(&lock))
+                ("jco".to_owned(), "node_modules/.bin".to_owned(), without_name(&lock))
             }
             Self::Pip => {
                 let line = read(&example.join("requirements.txt"))?.trim().to_owned();
-                (line.replace("==", "-"), "bin", line)
+                (line.replace("==", "-"), "bin".to_owned(), line)
             }
             Self::Crate { name, version, features } => {
-                (format!("{name}-{version}"), "bin", features.to_owned())
+                (format!("{name}-{version}"), "bin".to_owned(), features.to_owned())
+            }
+            Self::Source { name, version, path, .. } => {
+                (format!("{name}-{version}"), format!("vendor/{name}/{path}"), String::new())
+            }
+            Self::GoModule { version } => {
+                let inside = "vendor/wit-bindgen-go/src/pkg".to_owned();
+                (format!("wit-bindgen-go-{version}"), inside, read(&example.join("go.mod"))?)
             }
         };
-        let folder = target().join("tools").join(&name);
-        Ok(Place { bin: folder.join(bin), name, folder, mark })
+        Ok(Place { folder: target().join("tools").join(&name), name, inside, mark })
     }
 
     fn fill(self, example: &Path, place: &Place) -> anyhow::Result<()> {
@@ -122,6 +173,15 @@ impl Tool {
                     .with("CARGO_TARGET_DIR", target().join("tools/build"))
                     .run()
             }
+            Self::Source { name, version, .. } => vendor(name, version, folder),
+            Self::GoModule { version } => {
+                vendor("wit-bindgen-go", version, folder)?;
+                let here = folder.join(&place.inside);
+                let replace =
+                    format!("\nreplace go.bytecodealliance.org/pkg => {}\n", here.display());
+                fs::write(folder.join("go.mod"), place.mark.clone() + &replace)
+                    .context("while writing the go.mod that finds it")
+            }
         }
     }
 }
@@ -132,6 +192,18 @@ impl Place {
     }
 }
 
+/// Puts the source of a crate into `folder/vendor`.
+fn vendor(name: &str, version: &str, folder: &Path) -> anyhow::Result<()> {
+    // A package that needs nothing else; `[workspace]` keeps it apart from the one around it.
+    let manifest = format!(
+        "[package]\nname = \"sources\"\nedition = \"2024\"\n\n\
+         [lib]\npath = \"Cargo.toml\"\n\n\
+         [dependencies]\n{name} = \"={version}\"\n\n[workspace]\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).context("while writing a manifest")?;
+    cargo(&["vendor", "--quiet"]).within(folder).run()
+}
+
 /// What is only needed while tools are installed.
 pub(super) fn tidy() -> anyhow::Result<()> {
     let build = target().join("tools/build");
@@ -139,13 +211,6 @@ pub(super) fn tidy() -> anyhow::Result<()> {
         fs::remove_dir_all(&build).context("while removing what the tools were compiled to")?;
     }
     Ok(())
-}
-
-/// Whether a program that is not installed here can be started.
-pub(super) fn has(program: &str) -> bool {
-    let mut command = Command::new(program);
-    let quiet = command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null());
-    quiet.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// Two examples with the same packages share them, whatever they are called.

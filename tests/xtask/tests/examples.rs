@@ -29,7 +29,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("an e
 /// Builds go one after the other.
 static BUILDING: Mutex<()> = Mutex::new(());
 
-const LANGUAGES: [&str; 4] = ["javascript", "python", "rust", "typescript"];
+const LANGUAGES: [&str; 9] =
+    ["c", "cpp", "go", "javascript", "lua", "python", "rust", "typescript", "zig"];
 
 /// A setting that no header can carry.
 const WRONG: &str = "Praha – úřad";
@@ -114,11 +115,11 @@ fn shown(outcome: Result<Outcome, PluginFailure>) -> String {
     let mut text = String::new();
     for request in requests {
         let body = String::from_utf8(request.body).expect("the body is UTF-8");
-        text += &format!("{} {}\n", request.method, request.url);
-        for (name, value) in request.headers {
-            text += &format!("{name}: {value}\n");
+        text.extend([&request.method, " ", &request.url, "\n"]);
+        for (name, value) in &request.headers {
+            text.extend([name, ": ", value, "\n"]);
         }
-        text += &format!("\n{body}\n");
+        text.extend(["\n", &body, "\n"]);
         let kept = (request.tag, request.state, request.delay_ms);
         let draft = draft();
         assert_eq!(kept, (draft.tag, draft.state, draft.delay_ms), "the rest of the draft");
@@ -174,6 +175,31 @@ fn typescript_does_as_the_others() {
 #[test]
 fn python_does_as_the_others() {
     does_as_the_others("python");
+}
+
+#[test]
+fn c_does_as_the_others() {
+    does_as_the_others("c");
+}
+
+#[test]
+fn cpp_does_as_the_others() {
+    does_as_the_others("cpp");
+}
+
+#[test]
+fn go_does_as_the_others() {
+    does_as_the_others("go");
+}
+
+#[test]
+fn zig_does_as_the_others() {
+    does_as_the_others("zig");
+}
+
+#[test]
+fn lua_does_as_the_others() {
+    does_as_the_others("lua");
 }
 
 #[test]
