@@ -8,6 +8,9 @@
 const std = @import("std");
 const callhook = @import("callhook");
 
+/// A panic ends the call. To tell why, Zig would ask for system calls.
+pub const panic = std.debug.no_panic;
+
 const allocator = std.heap.c_allocator;
 const String = callhook.callhook_string_t;
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-use super::tools::{self, ADAPTER, GO_MODULE, LUA, Tool, WASM_TOOLS, WIT_BINDGEN};
+use super::tools::{self, Tool, WASM_TOOLS, WIT_BINDGEN};
 use super::{Step, root, target};
 
 /// The examples, and what they are built with.
@@ -21,16 +21,16 @@ const EXAMPLES: [(&str, &[Tool]); 9] = [
     ("javascript", &[Tool::Npm]),
     ("typescript", &[Tool::Npm]),
     ("python", &[Tool::Pip]),
-    ("go", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS, ADAPTER, GO_MODULE]),
+    ("go", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS, Tool::Sources]),
     ("c", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS]),
     ("cpp", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS]),
     ("zig", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS]),
-    ("lua", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS, ADAPTER, LUA]),
+    ("lua", &[Tool::Pip, WIT_BINDGEN, WASM_TOOLS, Tool::Sources]),
 ];
 
 /// What a folder holds after a build or an installation, and the WIT, which is given by its path.
-const NOT_COPIED: [&str; 7] =
-    ["__pycache__", "build", "node_modules", "plugin.wasm", "types", ".venv", "wit"];
+const NOT_COPIED: [&str; 8] =
+    ["__pycache__", "build", "node_modules", "plugin.wasm", "types", "vendor", ".venv", "wit"];
 
 /// Building examples.
 #[derive(Debug, clap::Args)]

@@ -18,26 +18,6 @@ pub(super) const WIT_BINDGEN: Tool =
 pub(super) const WASM_TOOLS: Tool =
     Tool::Crate { name: "wasm-tools", version: "1.262.0", features: "component" };
 
-/// Turns the system calls of C's and Go's libraries into those of components.
-pub(super) const ADAPTER: Tool = Tool::Source {
-    name: "wasi-preview1-component-adapter-provider",
-    version: "50.0.1",
-    path: "artefacts/wasi_snapshot_preview1.reactor.wasm",
-    variable: "ADAPTER",
-};
-
-/// The source of Lua.
-pub(super) const LUA: Tool = Tool::Source {
-    name: "lua-src",
-    version: "551.1.0",
-    path: "lua-5.4.9",
-    variable: "LUA",
-};
-
-/// The module that the bindings for Go import, so that no module proxy is needed. It belongs to
-/// the version of `wit-bindgen`.
-pub(super) const GO_MODULE: Tool = Tool::GoModule { version: "0.63.0" };
-
 /// A tool that an example is built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tool {
@@ -49,10 +29,8 @@ pub(super) enum Tool {
     Pip,
     /// A program from crates.io.
     Crate { name: &'static str, version: &'static str, features: &'static str },
-    /// A file or a folder in a crate, which a variable tells the build of.
-    Source { name: &'static str, version: &'static str, path: &'static str, variable: &'static str },
-    /// Go's module in the crate `wit-bindgen-go`, in place of what a module proxy has.
-    GoModule { version: &'static str },
+    /// What the example's `sources/Cargo.toml` names: crates, for the files in them.
+    Sources,
 }
 
 /// What a build has to know to find a tool.
@@ -71,7 +49,7 @@ struct Place {
     name: String,
     folder: PathBuf,
     /// What is needed of it, below the folder.
-    inside: String,
+    inside: &'static str,
     /// Written to the folder when all is done. Another text there means another tool.
     mark: String,
 }
@@ -87,12 +65,10 @@ impl Tool {
         if !place.is_ready() {
             return Ok(Err(place.name));
         }
-        let inside = place.folder.join(&place.inside);
-        let told = |variable, value| Found { variables: vec![(variable, value)], ..Found::default() };
+        let inside = place.folder.join(place.inside);
         Ok(Ok(match self {
-            Self::Source { variable, .. } => told(variable, inside.into()),
-            Self::GoModule { .. } => {
-                told("GOFLAGS", format!("-modfile={}", place.folder.join("go.mod").display()).into())
+            Self::Sources => {
+                Found { variables: vec![("SOURCES", inside.into())], ..Found::default() }
             }
             _ => Found { path: vec![inside], ..Found::default() },
         }))
@@ -113,31 +89,29 @@ impl Tool {
         }
         fs::create_dir_all(&place.folder).context("while making its folder")?;
         self.fill(example, &place).with_context(|| format!("while installing {}", place.name))?;
-        let inside = place.folder.join(&place.inside);
+        let inside = place.folder.join(place.inside);
         ensure!(inside.exists(), "{} has no {}", place.name, place.inside);
         fs::write(place.folder.join("installed"), &place.mark).context("while marking it")
     }
 
     fn place(self, example: &Path) -> anyhow::Result<Place> {
         let (name, inside, mark) = match self {
-            Self::WasmTarget => (WASM.to_owned(), String::new(), String::new()),
+            Self::WasmTarget => (WASM.to_owned(), "", String::new()),
             Self::Npm => {
                 let lock = read(&example.join("package-lock.json"))?;
-                ("jco".to_owned(), "node_modules/.bin".to_owned(), without_name(&lock))
+                ("jco".to_owned(), "node_modules/.bin", without_name(&lock))
             }
             Self::Pip => {
                 let line = read(&example.join("requirements.txt"))?.trim().to_owned();
-                (line.replace("==", "-"), "bin".to_owned(), line)
+                (line.replace("==", "-"), "bin", line)
             }
             Self::Crate { name, version, features } => {
-                (format!("{name}-{version}"), "bin".to_owned(), features.to_owned())
+                (format!("{name}-{version}"), "bin", features.to_owned())
             }
-            Self::Source { name, version, path, .. } => {
-                (format!("{name}-{version}"), format!("vendor/{name}/{path}"), String::new())
-            }
-            Self::GoModule { version } => {
-                let inside = "vendor/wit-bindgen-go/src/pkg".to_owned();
-                (format!("wit-bindgen-go-{version}"), inside, read(&example.join("go.mod"))?)
+            Self::Sources => {
+                let language = example.file_name().unwrap_or_default().to_string_lossy();
+                let manifest = read(&example.join("sources/Cargo.toml"))?;
+                (format!("sources-{language}"), "vendor", manifest)
             }
         };
         Ok(Place { folder: target().join("tools").join(&name), name, inside, mark })
@@ -173,14 +147,10 @@ impl Tool {
                     .with("CARGO_TARGET_DIR", target().join("tools/build"))
                     .run()
             }
-            Self::Source { name, version, .. } => vendor(name, version, folder),
-            Self::GoModule { version } => {
-                vendor("wit-bindgen-go", version, folder)?;
-                let here = folder.join(&place.inside);
-                let replace =
-                    format!("\nreplace go.bytecodealliance.org/pkg => {}\n", here.display());
-                fs::write(folder.join("go.mod"), place.mark.clone() + &replace)
-                    .context("while writing the go.mod that finds it")
+            Self::Sources => {
+                fs::write(folder.join("Cargo.toml"), &place.mark)
+                    .context("while copying Cargo.toml")?;
+                cargo(&["vendor", "--quiet"]).within(folder).run()
             }
         }
     }
@@ -190,18 +160,6 @@ impl Place {
     fn is_ready(&self) -> bool {
         fs::read_to_string(self.folder.join("installed")).is_ok_and(|text| text == self.mark)
     }
-}
-
-/// Puts the source of a crate into `folder/vendor`.
-fn vendor(name: &str, version: &str, folder: &Path) -> anyhow::Result<()> {
-    // A package that needs nothing else; `[workspace]` keeps it apart from the one around it.
-    let manifest = format!(
-        "[package]\nname = \"sources\"\nedition = \"2024\"\n\n\
-         [lib]\npath = \"Cargo.toml\"\n\n\
-         [dependencies]\n{name} = \"={version}\"\n\n[workspace]\n"
-    );
-    fs::write(folder.join("Cargo.toml"), manifest).context("while writing a manifest")?;
-    cargo(&["vendor", "--quiet"]).within(folder).run()
 }
 
 /// What is only needed while tools are installed.
