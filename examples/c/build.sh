@@ -16,6 +16,7 @@ wit-bindgen c --world plugin --out-dir build --rename-world callhook \
     --rename callhook:plugin/transform@1.0.0=transform --rename callhook:plugin/settings@1.0.0=settings \
     --rename callhook:plugin/log@1.0.0=log --rename callhook:plugin/directory@1.0.0=directory \
     --rename callhook:plugin/memory@1.0.0=memory "$WIT"
-${CC:-python-zig cc} --target=wasm32-wasi -mexec-model=reactor -Os -s -Wall -Wextra -Wno-unused-parameter \
-    -Ibuild plugin.c build/callhook.c build/callhook_component_type.o -o build/core.wasm
+# Without a size, Zig's stack takes 16 MiB of the plugin's memory.
+${CC:-python-zig cc} --target=wasm32-wasi -mexec-model=reactor -Os -s -Wl,-z,stack-size=65536 \
+    -Wall -Wextra -Ibuild plugin.c build/callhook.c build/callhook_component_type.o -o build/core.wasm
 wasm-tools component new build/core.wasm -o "$OUT"

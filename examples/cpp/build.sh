@@ -16,7 +16,8 @@ wit-bindgen c --world plugin --out-dir build --rename-world callhook \
     --rename callhook:plugin/log@1.0.0=log --rename callhook:plugin/directory@1.0.0=directory \
     --rename callhook:plugin/memory@1.0.0=memory "$WIT"
 python-zig cc --target=wasm32-wasi -Os -c build/callhook.c -o build/callhook.o
-python-zig c++ --target=wasm32-wasi -mexec-model=reactor -std=c++20 -fno-exceptions -fno-rtti \
-    -Os -s -Wall -Wextra -Ibuild plugin.cpp build/callhook.o build/callhook_component_type.o \
-    -o build/core.wasm
+# Without a size, Zig's stack takes 16 MiB of the plugin's memory.
+python-zig c++ --target=wasm32-wasi -mexec-model=reactor -Os -s -Wl,-z,stack-size=65536 \
+    -std=c++20 -fno-exceptions -fno-rtti -Wall -Wextra -Ibuild plugin.cpp build/callhook.o \
+    build/callhook_component_type.o -o build/core.wasm
 wasm-tools component new build/core.wasm -o "$OUT"

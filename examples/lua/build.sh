@@ -23,8 +23,10 @@ for part in lapi lcode lctype ldebug ldo ldump lfunc lgc llex lmem lobject lopco
     lstring ltable ltm lundump lvm lzio lauxlib lbaselib lcorolib lmathlib lstrlib ltablib lutf8lib; do
     set -- "$@" "$lua/$part.c"
 done
-# Lua's errors jump, which in WebAssembly is an exception.
-python-zig cc --target=wasm32-wasi -mexec-model=reactor -O2 -s -Wno-c23-extensions -Wno-unused-command-line-argument \
+# Lua's errors jump, which in WebAssembly is an exception. Without a size, Zig's stack takes 16 MiB of
+# the plugin's memory.
+python-zig cc --target=wasm32-wasi -mexec-model=reactor -O2 -s -Wl,-z,stack-size=1048576 \
+    -Wno-c23-extensions -Wno-unused-command-line-argument \
     -mcpu=generic+exception_handling -mllvm -wasm-enable-sjlj -mllvm -wasm-use-legacy-eh=false \
     -D_WASI_EMULATED_SIGNAL -I"$lua" -Ibuild \
     glue.c longjmp.s build/callhook.c build/callhook_component_type.o "$@" \

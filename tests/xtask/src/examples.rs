@@ -118,10 +118,11 @@ fn step(language: &str) -> anyhow::Result<Step> {
     let build = Step::new("sh", &["build.sh"]);
     if language == "rust" {
         // What the caller says of the compiler is meant for the program that runs this.
-        return Ok(build
-            .within(&folder(language))
-            .with("CARGO_TARGET_DIR", &scratch)
-            .without(&["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"]));
+        return Ok(build.within(&folder(language)).with("CARGO_TARGET_DIR", &scratch).without(&[
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "RUSTC_WORKSPACE_WRAPPER",
+        ]));
     }
     copy(&folder(language), &scratch)?;
     let tools = target().join("tools");
@@ -132,9 +133,7 @@ fn step(language: &str) -> anyhow::Result<Step> {
             .with("GOPATH", tools.join("go-path"))
             .with("GOPROXY", "off")
             .with("GOTOOLCHAIN", "local"),
-        "c" | "cpp" | "zig" | "lua" => {
-            build.with("ZIG_GLOBAL_CACHE_DIR", tools.join("zig-cache"))
-        }
+        "c" | "cpp" | "zig" | "lua" => build.with("ZIG_GLOBAL_CACHE_DIR", tools.join("zig-cache")),
         _ => build,
     })
 }
