@@ -6,7 +6,6 @@
 //! workspace around it.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -147,7 +146,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(from).with_context(|| format!("while reading {}", from.display()))? {
         let entry = entry?;
         let name = entry.file_name();
-        if NOT_COPIED.iter().any(|left_out| OsString::from(left_out) == name) {
+        if NOT_COPIED.iter().any(|left_out| name == *left_out) {
             continue;
         }
         if entry.path().is_dir() {
