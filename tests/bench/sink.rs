@@ -1,19 +1,25 @@
-//! A receiver that costs next to nothing: counts requests without a body, and answers 200.
+//! A receiver that costs next to nothing: counts requests without a body, and answers 200. It has
+//! a thread of its own, so that what it costs can be told from what it measures.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+
+use crate::cost;
 
 /// The receiver.
 pub(crate) struct Sink {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
-    listening: JoinHandle<()>,
+    /// The id of its thread.
+    thread: String,
+    /// Dropping it ends the thread.
+    _going: oneshot::Sender<()>,
 }
 
 #[derive(Default)]
@@ -25,17 +31,27 @@ struct Shared {
 }
 
 impl Sink {
-    pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("it has an address");
+    pub(crate) fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let told = Arc::clone(&shared);
-        let listening = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&told)));
-            }
+        let (going, gone) = oneshot::channel();
+        let (tell, told_where) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+            runtime.expect("a runtime").block_on(async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                let address = listener.local_addr().expect("it has an address");
+                tell.send((address, cost::this_thread())).expect("somebody waits");
+                let listen = async {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        tokio::spawn(serve(stream, Arc::clone(&told)));
+                    }
+                };
+                tokio::select! { _ = gone => {}, () = listen => {} }
+            });
         });
-        Self { address, shared, listening }
+        let (address, thread) = told_where.recv().expect("it listens");
+        Self { address, shared, thread, _going: going }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -46,18 +62,17 @@ impl Sink {
         self.shared.count.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn keep(&self) {
-        self.shared.keeps.store(true, Ordering::Relaxed);
+    pub(crate) fn keep(&self, keep: bool) {
+        self.shared.keeps.store(keep, Ordering::Relaxed);
     }
 
     pub(crate) fn kept(&self) -> Vec<(String, Instant)> {
         std::mem::take(&mut self.shared.kept.lock().expect("nobody panics"))
     }
-}
 
-impl Drop for Sink {
-    fn drop(&mut self) {
-        self.listening.abort();
+    /// The processor time that it has used.
+    pub(crate) fn processor_time(&self) -> Duration {
+        cost::of_thread(&self.thread)
     }
 }
 

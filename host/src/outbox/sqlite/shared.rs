@@ -51,6 +51,11 @@ impl Shared {
         }
     }
 
+    /// See [`Outbox::claim`](crate::outbox::Outbox::claim); nothing if the file has to be read.
+    pub(super) fn claim_at_hand(&self, endpoint: &str, max: usize) -> Option<Claims> {
+        hold(&self.reader).claim_at_hand(endpoint, self.timeline.now(), max)
+    }
+
     /// See [`Outbox::claim`](crate::outbox::Outbox::claim).
     pub(super) fn claim(&self, endpoint: &str, max: usize) -> anyhow::Result<Claims> {
         let found = hold(&self.reader).claim(endpoint, self.timeline.now(), max);

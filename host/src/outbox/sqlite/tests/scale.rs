@@ -1,5 +1,6 @@
 //! A million requests: the plans that keep it quick, and a measurement.
 
+use rusqlite::StatementStatus;
 use rusqlite::types::Null;
 
 use super::*;
@@ -22,6 +23,7 @@ fn nothing_that_is_done_often_reads_a_whole_table_or_sorts() {
         (reader::NEWEST, "requests_due"),
         (reader::NEXT, "requests_due"),
         (reader::EXPIRED, "requests_expires"),
+        (append::LED, "requests_lane"),
         (settle::GIVE_TURN, "requests_lane"),
         (attempts, "requests_finished"),
         (requests, "requests_finished"),
@@ -36,6 +38,30 @@ fn nothing_that_is_done_often_reads_a_whole_table_or_sorts() {
         let scans = plan.lines().filter(|line| line.trim().starts_with("SCAN"));
         assert_eq!(scans.count(), 0, "{sql}\n{plan}");
     }
+}
+
+#[test]
+fn what_is_done_often_is_compiled_once() {
+    let bench = Bench::new();
+    let connection = file::connect_reader(&bench.path()).unwrap();
+    for sql in [reader::OLDEST, reader::NEWEST, reader::NEXT, reader::EXPIRED, append::LED] {
+        let mut statement = connection.prepare(sql).unwrap();
+        for number in 0..3 {
+            let values = vec![number.to_string(); statement.parameter_count()];
+            let mut rows = statement.query(rusqlite::params_from_iter(values)).unwrap();
+            while rows.next().unwrap().is_some() {}
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+    }
+}
+
+#[test]
+fn sqlite_is_built_to_wait_for_no_more_than_it_must() {
+    let connection = Connection::open_in_memory().unwrap();
+    let mut statement = connection.prepare("PRAGMA compile_options").unwrap();
+    let options: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(options.contains(&"DEFAULT_MEMSTATUS=0".to_owned()), "{options:?}");
 }
 
 #[test]
