@@ -128,7 +128,11 @@ impl Reader {
     /// What [`Reader::claim`] would find, unless it has to read the file for that.
     pub(super) fn claim_at_hand(&mut self, endpoint: &str, now: i64, max: usize) -> Option<Claims> {
         let stock = self.stocks.get_mut(endpoint)?;
-        (self.open && stock.suffices(max, now)).then(|| self.hand_out(endpoint, now, max))
+        if !self.open || !stock.suffices(max, now) {
+            return None;
+        }
+        let heads = self.lease(endpoint, max);
+        Some(self.hand_out(endpoint, heads, now))
     }
 
     /// See [`Outbox::claim`](crate::outbox::Outbox::claim).
@@ -142,45 +146,49 @@ impl Reader {
             return Err(closed());
         }
         let mut spoilt = Vec::new();
-        let mut claims = Claims { requests: Vec::new(), next_in: None };
+        let mut heads = Vec::new();
         loop {
-            let want = max - claims.requests.len();
+            let want = max - heads.len();
             let stock = self.stocks.entry(endpoint.to_owned()).or_default();
             if !stock.suffices(want, now) {
                 match self.fill(endpoint, now, want) {
                     Ok(more) => spoilt.extend(more),
                     // What was found before must not be lost; the next claim fails.
-                    Err(_) if !claims.requests.is_empty() || !spoilt.is_empty() => break,
+                    Err(_) if !heads.is_empty() || !spoilt.is_empty() => break,
                     Err(error) => return Err(error),
                 }
             }
-            let found = self.hand_out(endpoint, now, want);
-            let none = found.requests.is_empty();
-            claims.requests.extend(found.requests);
-            claims.next_in = found.next_in;
+            let leased = self.lease(endpoint, want);
+            let none = leased.is_empty() && spoilt.is_empty();
+            heads.extend(leased);
             let more = self.stocks.get(endpoint).is_some_and(Stock::has_more);
             // A stock has room for some only, and some may be spoilt.
-            if claims.requests.len() >= max || none && spoilt.is_empty() || !more {
+            if heads.len() >= max || none || !more {
                 break;
             }
         }
-        Ok(Found { claims, spoilt })
+        Ok(Found { claims: self.hand_out(endpoint, heads, now), spoilt })
     }
 
-    fn hand_out(&mut self, endpoint: &str, now: i64, max: usize) -> Claims {
-        let Some(stock) = self.stocks.get_mut(endpoint) else {
-            return Claims { requests: Vec::new(), next_in: None };
-        };
-        let heads = stock.take(max);
-        let next_in = stock.next_in(now).map(Duration::from_millis);
-        let mut requests = Vec::with_capacity(heads.len());
-        for head in heads {
+    /// Takes at most `max` out of the stock; nobody else gets them.
+    fn lease(&mut self, endpoint: &str, max: usize) -> Vec<(Head, i64)> {
+        let heads = self.stocks.get_mut(endpoint).map_or(Vec::new(), |stock| stock.take(max));
+        let lease = |head: Head| {
             let number = LEASES.fetch_add(1, Ordering::Relaxed);
             self.claimed.insert(head.seq, Lease { number: Some(number), settling: false });
             self.places.insert(number, head.seq);
-            requests.push(head.claim(now, number));
+            (head, number)
+        };
+        heads.into_iter().map(lease).collect()
+    }
+
+    fn hand_out(&self, endpoint: &str, mut heads: Vec<(Head, i64)>, now: i64) -> Claims {
+        heads.sort_by_key(|(head, _)| head.place());
+        let stock = self.stocks.get(endpoint);
+        Claims {
+            requests: heads.into_iter().map(|(head, number)| head.claim(now, number)).collect(),
+            next_in: stock.and_then(|stock| stock.next_in(now)).map(Duration::from_millis),
         }
-        Claims { requests, next_in }
     }
 
     /// Fills the stock for `endpoint` from the file, with `want` at least. Gives what cannot be

@@ -74,7 +74,7 @@ impl Head {
     }
 
     /// What comes due first comes first, and of those at the same time what was made first.
-    fn place(&self) -> (i64, i64) {
+    pub(super) fn place(&self) -> (i64, i64) {
         (self.due, self.seq)
     }
 }
@@ -130,8 +130,8 @@ impl Stock {
         self.next.and_then(|next| u64::try_from(next.saturating_sub(now)).ok())
     }
 
-    /// Takes at most `max`, the longest due first; if there are more than those, every fourth is
-    /// one of those that came due last.
+    /// Takes at most `max` of those that are due longest; if there are more, every fourth is one of
+    /// those that came due last.
     pub(super) fn take(&mut self, max: usize) -> Vec<Head> {
         let rest = self.more || self.seqs.len() > max;
         let mut taken = Vec::with_capacity(max.min(self.seqs.len()));
@@ -141,7 +141,6 @@ impl Stock {
             self.turns = self.turns.wrapping_add(1);
             taken.push(head);
         }
-        taken.sort_by_key(Head::place);
         taken
     }
 
