@@ -251,6 +251,7 @@ pub(crate) fn commit(plugin: &Plugin, url: &str, endpoint: &str, number: u64) ->
         generation: 0,
         expires_in: None,
         class: Class::Core,
+        base: url.to_owned(),
         request,
     }));
     commit

@@ -118,6 +118,7 @@ fn store_request(
         body: &request.body,
         tag: request.tag.as_deref(),
         state: &request.state,
+        base: Some(&new.base),
     };
     let expires = new.expires_in.map(|wait| now.due.saturating_add(millis(wait)));
     let delay = Duration::from_millis(u64::from(request.delay_ms));
@@ -142,6 +143,7 @@ fn store_request(
         expires,
         class_number(new.class),
         parts.sum(),
+        new.base,
         if behind { "behind" } else { "waiting" },
     ])?;
     if inserted == 1 && *generation > 0 {
@@ -164,8 +166,8 @@ SELECT 1 FROM requests WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting'
 
 const INSERT: &str = "
 INSERT INTO requests (id, event_id, endpoint, lane, sequence, created, due, due_set,
-    method, url, headers, body, tag, plugin_state, generation, expires, class, sum, state)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+    method, url, headers, body, tag, plugin_state, generation, expires, class, sum, base, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
 ON CONFLICT DO NOTHING";
 
 /// A class as the file has it.

@@ -26,6 +26,8 @@ pub(super) struct Reader {
     connection: Connection,
     /// `false` while the file could not be opened again.
     open: bool,
+    /// It is being opened again.
+    pub(super) opening: bool,
     /// What can be handed out next, by endpoint.
     stocks: HashMap<String, Stock>,
     /// What was handed out and is not yet settled, by place.
@@ -66,7 +68,7 @@ impl Reader {
     /// A reader that has handed out nothing yet.
     pub(super) fn new(connection: Connection) -> Self {
         let (stocks, claimed, places) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { connection, open: true, stocks, claimed, places }
+        Self { connection, open: true, opening: false, stocks, claimed, places }
     }
 
     /// Closes the file, until [`Reader::reopen`].
@@ -372,12 +374,18 @@ pub(super) const EXPIRED: &str = "
 SELECT seq FROM requests
 WHERE expires IS NOT NULL AND state IN ('waiting', 'behind') AND expires <= ?1 ORDER BY expires";
 
-pub(super) const READ: &str = "
-SELECT seq, id, event_id, endpoint, lane, sequence, attempts, due, expires, failing, method, url,
-    headers, body, tag, plugin_state, sum, state
-FROM requests WHERE seq = ?1";
+/// The columns of which a [`Head`] is read.
+macro_rules! head_columns {
+    () => {
+        "seq, id, event_id, endpoint, lane, sequence, attempts, due, expires, failing, method, url,
+            headers, body, tag, plugin_state, sum, state, base, refusals"
+    };
+}
+pub(super) use head_columns;
 
-/// A request that has its turn, of a row with the columns of [`READ`]. Fails if it cannot be sent.
+const READ: &str = concat!("SELECT ", head_columns!(), " FROM requests WHERE seq = ?1");
+
+/// A request that has its turn, of a row of [`head_columns`]. Fails if it cannot be sent.
 pub(super) fn head(row: &Row<'_>) -> anyhow::Result<Head> {
     let headers: String = row.get(12)?;
     let claimed = Claimed {
@@ -386,9 +394,11 @@ pub(super) fn head(row: &Row<'_>) -> anyhow::Result<Head> {
         lane: row.get(4)?,
         sequence: row.get(5)?,
         attempts: row.get(6)?,
+        refusals: row.get(19)?,
         failing_for: None,
         expired: false,
         lease: 0,
+        base: row.get(18)?,
         request: Request {
             method: row.get(10)?,
             url: row.get(11)?,
@@ -421,6 +431,7 @@ fn parts<'a>(claimed: &'a Claimed, endpoint: &'a str, headers: &'a str) -> Reque
         body: &request.body,
         tag: request.tag.as_deref(),
         state: &request.state,
+        base: claimed.base.as_deref(),
     }
 }
 

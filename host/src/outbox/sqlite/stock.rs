@@ -49,9 +49,11 @@ impl Head {
             lane: new.lane.clone(),
             sequence: new.sequence,
             attempts: 0,
+            refusals: 0,
             failing_for: None,
             expired: false,
             lease: 0,
+            base: new.base.clone(),
             request: new.request.clone(),
         };
         Self { seq, endpoint: new.endpoint.clone(), due, expires, failing: None, claimed }
