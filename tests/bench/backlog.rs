@@ -78,7 +78,10 @@ async fn drain(path: &Path, sink: Sink) -> Vec<Figure> {
     let latencies = Latencies::of(first, &made, &line.sink.kept());
     let missing = made.len() - latencies.0.len();
     let figures = vec![
-        figure(format!("drain of a million, {LIVE} live events/s beside, requests/s"), format!("{rate:.0}")),
+        figure(
+            format!("drain of a million, {LIVE} live events/s beside, requests/s"),
+            format!("{rate:.0}"),
+        ),
         figure("  processor time for each", format!("{each:.0} µs")),
         figure(
             "  live event to first byte meanwhile, p50 / p99 / all",

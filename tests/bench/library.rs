@@ -89,7 +89,9 @@ impl Line {
             while goes.load(Ordering::Relaxed) {
                 let number = made.len() as u64;
                 let early = match pace {
-                    Some(pace) => began.elapsed().as_micros() < u128::from(number * 1_000_000 / pace),
+                    Some(pace) => {
+                        began.elapsed().as_micros() < u128::from(number * 1_000_000 / pace)
+                    }
                     None => number > sink.count() - before + AHEAD,
                 };
                 if early {

@@ -53,7 +53,7 @@ impl Head {
             failing_for: None,
             expired: false,
             lease: 0,
-            base: new.base.clone(),
+            base: Some(new.base.clone()),
             request: new.request.clone(),
         };
         Self { seq, endpoint: new.endpoint.clone(), due, expires, failing: None, claimed }

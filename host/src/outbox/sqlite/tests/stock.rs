@@ -78,7 +78,8 @@ fn of_a_backlog_a_few_are_kept_and_all_leave_once_and_in_order() {
     assert_eq!(bench.claim(CRM, 9), [""; 0]);
     let lanes = |range: std::ops::Range<usize>| {
         let both = range.flat_map(|lane| [1, 2].map(|place| (lane, place)));
-        let new = both.map(|(lane, place)| request(&format!("{lane}-{place}"), CRM, &lane.to_string()));
+        let new =
+            both.map(|(lane, place)| request(&format!("{lane}-{place}"), CRM, &lane.to_string()));
         commit_of(new.collect())
     };
     bench.append(lanes(0..300));
