@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::apply::{Effects, millis};
 use super::check::{RequestParts, sum};
-use super::stock::Head;
+use super::head::Head;
 use super::timeline::Stamp;
 use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Pressure, StoredEvent};
 

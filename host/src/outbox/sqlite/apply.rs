@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::queue::{Operation, Work};
-use super::stock::Head;
+use super::head::Head;
 use super::timeline::Stamp;
 use super::{append, change, prune, settle};
 use crate::outbox::{Class, Pressure};

@@ -14,6 +14,7 @@ mod change;
 mod check;
 mod external;
 mod file;
+mod head;
 mod list;
 mod progress;
 mod prune;

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ffi, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 
-use super::check::{RequestParts, sum};
+use super::check::sum;
+use super::head::{Head, head, head_columns};
 use super::recovery::closed;
-use super::stock::{self, Head, Stock};
+use super::stock::{self, Stock};
 use crate::outbox::{Claimed, Claims};
-use crate::request::Request;
 
 /// So many that are past their time are taken at once.
 const SWEEP: usize = 500;
@@ -374,66 +374,7 @@ pub(super) const EXPIRED: &str = "
 SELECT seq FROM requests
 WHERE expires IS NOT NULL AND state IN ('waiting', 'behind') AND expires <= ?1 ORDER BY expires";
 
-/// The columns of which a [`Head`] is read.
-macro_rules! head_columns {
-    () => {
-        "seq, id, event_id, endpoint, lane, sequence, attempts, due, expires, failing, method, url,
-            headers, body, tag, plugin_state, sum, state, base, refusals"
-    };
-}
-pub(super) use head_columns;
-
 const READ: &str = concat!("SELECT ", head_columns!(), " FROM requests WHERE seq = ?1");
-
-/// A request that has its turn, of a row of [`head_columns`]. Fails if it cannot be sent.
-pub(super) fn head(row: &Row<'_>) -> anyhow::Result<Head> {
-    let headers: String = row.get(12)?;
-    let claimed = Claimed {
-        id: row.get(1)?,
-        event_id: row.get(2)?,
-        lane: row.get(4)?,
-        sequence: row.get(5)?,
-        attempts: row.get(6)?,
-        refusals: row.get(19)?,
-        failing_for: None,
-        expired: false,
-        lease: 0,
-        base: row.get(18)?,
-        request: Request {
-            method: row.get(10)?,
-            url: row.get(11)?,
-            headers: serde_json::from_str(&headers)?,
-            body: row.get(13)?,
-            tag: row.get(14)?,
-            state: row.get(15)?,
-            delay_ms: 0,
-        },
-    };
-    let endpoint: String = row.get(3)?;
-    let written: Option<i64> = row.get(16)?;
-    let right = parts(&claimed, &endpoint, &headers).sum();
-    anyhow::ensure!(written.is_none_or(|sum| sum == right), "it is not what was written");
-    let (seq, due) = (row.get(0)?, row.get(7)?);
-    Ok(Head { seq, endpoint, due, expires: row.get(8)?, failing: row.get(9)?, claimed })
-}
-
-fn parts<'a>(claimed: &'a Claimed, endpoint: &'a str, headers: &'a str) -> RequestParts<'a> {
-    let request = &claimed.request;
-    RequestParts {
-        id: &claimed.id,
-        event_id: &claimed.event_id,
-        endpoint,
-        lane: &claimed.lane,
-        sequence: i64::from(claimed.sequence),
-        method: &request.method,
-        url: &request.url,
-        headers,
-        body: &request.body,
-        tag: request.tag.as_deref(),
-        state: &request.state,
-        base: claimed.base.as_deref(),
-    }
-}
 
 /// An index and its table contradict each other.
 fn inconsistent() -> rusqlite::Error {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::apply::{Effects, millis};
-use super::reader::{head, head_columns};
+use super::head::{head, head_columns};
 use super::timeline::Stamp;
 use crate::outbox::{Attempt, Charge, Settlement};
 

@@ -5,9 +5,8 @@
 //! without one nothing is read at all.
 
 use std::collections::{HashSet, VecDeque};
-use std::time::Duration;
 
-use crate::outbox::{Claimed, NewRequest};
+use super::head::Head;
 
 /// So many of those that are due longest are kept for an endpoint.
 pub(super) const OLDEST: usize = 128;
@@ -20,66 +19,6 @@ const BYTES: usize = 2 << 20;
 
 /// Every so many requests, one is taken from those that came due last.
 const SHARE: usize = 4;
-
-/// A request that has its turn and is due.
-#[derive(Debug)]
-pub(super) struct Head {
-    pub(super) seq: i64,
-    pub(super) endpoint: String,
-    pub(super) due: i64,
-    pub(super) expires: Option<i64>,
-    /// When its first attempt failed.
-    pub(super) failing: Option<i64>,
-    /// Without what depends on when it is claimed.
-    pub(super) claimed: Claimed,
-}
-
-impl Head {
-    /// What was just stored at `seq`.
-    pub(super) fn stored(
-        seq: i64,
-        id: String,
-        new: &NewRequest,
-        due: i64,
-        expires: Option<i64>,
-    ) -> Self {
-        let claimed = Claimed {
-            id,
-            event_id: new.event_id.clone(),
-            lane: new.lane.clone(),
-            sequence: new.sequence,
-            attempts: 0,
-            refusals: 0,
-            failing_for: None,
-            expired: false,
-            lease: 0,
-            base: Some(new.base.clone()),
-            request: new.request.clone(),
-        };
-        Self { seq, endpoint: new.endpoint.clone(), due, expires, failing: None, claimed }
-    }
-
-    /// Hands it out.
-    pub(super) fn claim(self, now: i64, lease: i64) -> Claimed {
-        let since = |then: i64| u64::try_from(now.saturating_sub(then)).unwrap_or(0);
-        Claimed {
-            failing_for: self.failing.map(|then| Duration::from_millis(since(then))),
-            expired: self.expires.is_some_and(|expires| expires <= now),
-            lease,
-            ..self.claimed
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        let request = &self.claimed.request;
-        request.url.len() + request.body.len() + request.state.len()
-    }
-
-    /// What comes due first comes first, and of those at the same time what was made first.
-    pub(super) fn place(&self) -> (i64, i64) {
-        (self.due, self.seq)
-    }
-}
 
 /// What is kept for one endpoint.
 #[derive(Debug)]
