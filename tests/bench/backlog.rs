@@ -35,7 +35,7 @@ const TIME: Duration = Duration::from_secs(10);
 pub(crate) async fn run(bare: &Bare) -> Vec<Figure> {
     let folder = crate::folder();
     let path = folder.path().join("bench.db");
-    let sink = Sink::start();
+    let sink = Sink::start().await;
     let (file, url) = (path.clone(), sink.url());
     let filling = tokio::task::spawn_blocking(move || fill(&file, &url));
     filling.await.expect("the backlog is made");
@@ -70,7 +70,7 @@ async fn start(path: &Path) -> Vec<Figure> {
 /// The backlog leaves while calls go on.
 async fn drain(path: &Path, sink: Sink) -> Vec<Figure> {
     let line = Line::start(path, ENDPOINT, sink);
-    line.sink.keep(true);
+    line.sink.keep();
     let first = 2 * FIRST;
     let maker = line.make(first, Some(LIVE));
     let (rate, each) = line.measure(TIME).await;

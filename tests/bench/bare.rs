@@ -23,7 +23,7 @@ pub(crate) struct Bare {
 }
 
 pub(crate) async fn run() -> Bare {
-    let sink = Sink::start();
+    let sink = Sink::start().await;
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let url = format!(
         "{}?event=ringing&callerid=420774852629&user=106&usertype=ext&did=PragueDID&\

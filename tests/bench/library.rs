@@ -185,7 +185,7 @@ impl Latencies {
 pub(crate) async fn run(path: &Path, bare: &Bare, with: &str) -> Vec<Figure> {
     let numbers = AtomicU64::new(0);
     let next = || numbers.fetch_add(9_000_000, Ordering::Relaxed);
-    let line = Line::start(path, "live", Sink::start());
+    let line = Line::start(path, "live", Sink::start().await);
     let maker = line.make(next(), None);
     tokio::time::sleep(WARM_UP).await;
     let (rate, each) = line.measure(TIME).await;
@@ -199,7 +199,7 @@ pub(crate) async fn run(path: &Path, bare: &Bare, with: &str) -> Vec<Figure> {
         figure("  processor time for each event", format!("{each:.0} µs")),
     ];
     let first = next();
-    line.sink.keep(true);
+    line.sink.keep();
     let maker = line.make(first, Some(PACE));
     let (rate, each) = line.measure(TIME).await;
     let made = maker.stop();
@@ -233,7 +233,10 @@ fn number(call: u64, place: u64) -> u64 {
 /// What one event becomes.
 pub(crate) fn commit(plugin: &Plugin, url: &str, endpoint: &str, number: u64) -> Commit {
     let (call, place) = place(number);
-    let event = event(call, place);
+    let mut event = event(i64::try_from(call).unwrap_or(0));
+    let link = u32::try_from(place).unwrap_or(0);
+    (event.id.link, event.sequence) = (link, link + 1);
+    event.event_id = format!("pbx-{}-{}", event.id.chain, event.sequence);
     let mut commit = Commit { pbx: "pbx".to_owned(), ..Commit::default() };
     // About as much as the engine keeps of a call, until it is over.
     let state = (place < 2).then(|| vec![b'x'; 700]);
@@ -259,15 +262,15 @@ pub(crate) fn commit(plugin: &Plugin, url: &str, endpoint: &str, number: u64) ->
     commit
 }
 
-fn event(call: u64, place: u64) -> CallEvent {
-    let link = u32::try_from(place).unwrap_or(0);
+/// Somebody calls.
+pub(crate) fn event(number: i64) -> CallEvent {
     let at = "2026-11-22T09:06:14Z".parse().expect("a time");
     let at = LocalTime::new(at, &TimeZone::UTC);
-    let chain = ChainId::new(at, i64::try_from(call).unwrap_or(0));
+    let chain = ChainId::new(at, number);
     CallEvent {
-        event_id: format!("pbx-{chain}-{}", link + 1),
-        id: CallId { chain, link },
-        sequence: link + 1,
+        event_id: format!("pbx-{chain}-1"),
+        id: CallId { chain, link: 0 },
+        sequence: 1,
         pbx: "pbx".to_owned(),
         direction: Direction::Incoming,
         caller_id: "420774852629".to_owned(),

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,17 +31,18 @@ struct Shared {
 }
 
 impl Sink {
-    pub(crate) fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let told = Arc::clone(&shared);
         let (going, gone) = oneshot::channel();
-        let (tell, told_where) = mpsc::channel();
+        let (tell, told_where) = oneshot::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
             runtime.expect("a runtime").block_on(async move {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 let address = listener.local_addr().expect("it has an address");
-                tell.send((address, cost::this_thread())).expect("somebody waits");
+                let where_it_is = (address, cost::this_thread());
+                tell.send(where_it_is).expect("somebody waits");
                 let listen = async {
                     while let Ok((stream, _)) = listener.accept().await {
                         tokio::spawn(serve(stream, Arc::clone(&told)));
@@ -50,7 +51,7 @@ impl Sink {
                 tokio::select! { _ = gone => {}, () = listen => {} }
             });
         });
-        let (address, thread) = told_where.recv().expect("it listens");
+        let (address, thread) = told_where.await.expect("it listens");
         Self { address, shared, thread, _going: going }
     }
 
@@ -62,8 +63,8 @@ impl Sink {
         self.shared.count.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn keep(&self, keep: bool) {
-        self.shared.keeps.store(keep, Ordering::Relaxed);
+    pub(crate) fn keep(&self) {
+        self.shared.keeps.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn kept(&self) -> Vec<(String, Instant)> {
