@@ -124,7 +124,12 @@ impl Pipeline {
                 // However busy the others are.
                 self.tick();
             }
-            match runtime.block_on(async { timeout(wait, inputs.recv()).await }) {
+            // While there is something to do, nobody is asked to wait for it.
+            let input = match inputs.try_recv() {
+                Ok(input) => Ok(Some(input)),
+                Err(_) => runtime.block_on(async { timeout(wait, inputs.recv()).await }),
+            };
+            match input {
                 Ok(Some(Input::Seen(exchange, notice))) => self.take(exchange, &notice),
                 Ok(Some(Input::Job(job))) => job(&mut self),
                 Ok(None) => return,

@@ -6,10 +6,10 @@ use anyhow::{Context, ensure};
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::apply::{Effects, count};
+use super::apply::Effects;
 use super::change::{self, Change, ChangeStep};
 use super::timeline::Timeline;
-use super::{append, file, follow_ups, hold, list, memory, schema};
+use super::{append, file, follow_ups, hold, list, memory, progress, schema};
 use crate::clock::Clock;
 use crate::outbox::{
     Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, FailedReply, MemoryScope, Pressure,
@@ -171,7 +171,7 @@ impl SqliteEditor {
         let transaction = self.0.connection.transaction_with_behavior(behavior)?;
         let mut effects = Effects::default();
         work(&transaction, &mut effects)?;
-        count(&transaction, &mut effects)?;
+        progress::note(&transaction, self.0.timeline.stamp(), None, &mut effects)?;
         transaction.commit()
     }
 }

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::progress::{Progress, progress};
 use super::schema;
 
 /// How long to wait for a stranger who writes to the file.
@@ -61,7 +63,7 @@ pub(super) struct Lock {
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) reader: Connection,
-    pub(super) backlog: schema::Backlog,
+    pub(super) progress: Progress,
 }
 
 /// Reserves the outbox at `path` for this process until what it returns is dropped. The lock
@@ -123,9 +125,9 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Opened> {
     if fs::metadata(path).context("while looking at the file")?.len() <= CHECKED_AT_ONCE {
         look_through(&connection)?;
     }
-    let backlog = schema::backlog(&connection).map_err(explain)?;
+    let progress = progress(&connection).map_err(explain)?;
     let reader = connect_reader(path)?;
-    Ok(Opened { connection, reader, backlog })
+    Ok(Opened { connection, reader, progress })
 }
 
 /// Whether every page of the file is what it must be; reads all of it.
@@ -158,6 +160,7 @@ pub(super) fn connect_reader(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    compile_once(&connection)?;
     Ok(connection)
 }
 
@@ -166,6 +169,7 @@ pub(super) fn connect_editor(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    compile_once(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // That is the service's business.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -181,8 +185,14 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_CAP_PAGES)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    compile_once(connection)
+}
+
+/// Keeps statements compiled. Without the guarantee of stable plans SQLite compiles a statement
+/// anew for other values, wherever a partial index might matter.
+fn compile_once(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(())
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Says what to do about a file that SQLite cannot read.

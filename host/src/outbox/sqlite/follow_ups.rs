@@ -56,7 +56,7 @@ pub(super) fn store(
         loop {
             number += 1;
             let id = follow_up_id(&parent.id, number);
-            let (stored, sum) = insert(connection, &id, &new, following, now)?;
+            let (stored, sum) = insert(connection, id.clone(), &new, following, now, effects)?;
             if stored {
                 effects.pending += 1;
                 break;
@@ -206,7 +206,7 @@ pub(super) fn rejudge(
         .optional()?;
     let Some((seq, endpoint, lane)) = found else { return Ok(false) };
     store(connection, seq, &rejudged.follow_ups, now, Pressure::None, effects)?;
-    settle::give_turn(connection, &endpoint, &lane)?;
+    settle::give_turn(connection, &settle::Place { endpoint, lane }, now, effects)?;
     if matches!(rejudged.judgement, Judgement::Retry { .. }) {
         change::retry(connection, seq, now, effects)?;
     }

@@ -15,8 +15,10 @@ mod check;
 mod external;
 mod file;
 mod follow_ups;
+mod head;
 mod list;
 mod memory;
+mod progress;
 mod prune;
 mod queue;
 mod reader;
@@ -26,6 +28,7 @@ mod schema;
 mod settle;
 mod shared;
 mod space;
+mod stock;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -117,19 +120,19 @@ impl SqliteOutbox {
         clock: Clock,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
-        let Opened { connection, reader, backlog } = opened;
+        let Opened { connection, reader, progress } = opened;
         let shared = Arc::new(Shared::new(reader, clock.clone(), metrics));
-        if shared.timeline.reach(backlog.newest) {
+        if shared.timeline.reach(progress.newest) {
             tracing::warn!("The clock went back since the last run; what waits waits as long.");
         }
-        shared.metrics.outbox_pending.set(backlog.pending);
+        shared.metrics.outbox_pending.set(progress.pending);
         let mut writer = Writer {
             connection: Some(connection),
             shared: Arc::clone(&shared),
             path: path.to_owned(),
-            commits: backlog.commits,
+            commits: progress.commits,
             space: Space::new(path),
-            upkeep: upkeep::State::new(backlog.oldest),
+            upkeep: upkeep::State::new(progress.oldest),
         };
         writer.look_around();
         let check = Check::start(path, &shared).context("while starting to check the outbox")?;
@@ -257,6 +260,9 @@ impl Outbox for SqliteOutbox {
     }
 
     fn claim<'a>(&'a self, endpoint: &'a str, max: usize) -> BoxFuture<'a, anyhow::Result<Claims>> {
+        if let Some(claims) = self.shared.claim_at_hand(endpoint, max) {
+            return Box::pin(std::future::ready(Ok(claims)));
+        }
         let shared = Arc::clone(&self.shared);
         let name = endpoint.to_owned();
         Box::pin(async move {

@@ -238,33 +238,6 @@ fn known(version: i64, application: i64) -> anyhow::Result<usize> {
     Ok(version)
 }
 
-/// What earlier runs left to do.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Backlog {
-    /// So many requests wait.
-    pub(super) pending: i64,
-    /// The latest time at which one of them was put off, on the timeline.
-    pub(super) newest: i64,
-    /// The place of the oldest of them.
-    pub(super) oldest: i64,
-    /// So many transactions there were.
-    pub(super) commits: i64,
-}
-
-/// Counts what earlier runs left to do.
-pub(super) fn backlog(connection: &Connection) -> rusqlite::Result<Backlog> {
-    let commits = number(connection, "SELECT max(commits) FROM progress")?;
-    connection.prepare_cached(PENDING)?.query_row([], |row| {
-        let (pending, newest, oldest) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Backlog { pending, newest, oldest, commits })
-    })
-}
-
-/// All answers come out of one index.
-pub(super) const PENDING: &str = "
-SELECT count(*), coalesce(max(due_set), 0), coalesce(min(seq), 0)
-FROM requests WHERE state IN ('waiting', 'behind')";
-
 fn number(connection: &Connection, sql: &str) -> rusqlite::Result<i64> {
     connection.query_row(sql, [], |row| row.get(0))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::apply::{Effects, millis};
+use super::head::{head, head_columns};
 use super::timeline::Stamp;
 use super::{follow_ups, memory};
 use crate::outbox::{Attempt, Charge, Judged, Pressure, Settlement};
@@ -12,10 +13,10 @@ use crate::outbox::{Attempt, Charge, Judged, Pressure, Settlement};
 /// So many attempts at a request are kept with their replies: the last ones.
 const ATTEMPTS_KEPT: i64 = 5;
 
-/// The place of a request in the file.
-struct Place {
-    endpoint: String,
-    lane: String,
+/// The lane of a request.
+pub(super) struct Place {
+    pub(super) endpoint: String,
+    pub(super) lane: String,
 }
 
 /// How a request ends.
@@ -98,10 +99,13 @@ fn settle_and(
     if finished {
         more(effects)?;
     }
-    if finished || matches!(settlement, Settlement::Later { aside: true, .. }) {
-        give_turn(connection, &place.endpoint, &place.lane)?;
+    if let Settlement::Later { wait, .. } | Settlement::GivenBack(wait) = settlement {
+        effects.comes_due(&place.endpoint, now.due.saturating_add(millis(*wait)));
     }
-    effects.changed.insert(place.endpoint);
+    if finished || matches!(settlement, Settlement::Later { aside: true, .. }) {
+        give_turn(connection, &place, now, effects)?;
+    }
+    effects.change(&place.endpoint);
     Ok(())
 }
 
@@ -118,10 +122,10 @@ pub(super) fn expire(
         effects.settled.push(seq);
         let end = End { state: "expired", reason: Some(EXPIRED), charge: 0 };
         if let Some(place) = finish(connection, seq, &end, now)? {
-            give_turn(connection, &place.endpoint, &place.lane)?;
+            give_turn(connection, &place, now, effects)?;
             effects.pending -= 1;
-            effects.expired.push(place.endpoint.clone());
-            effects.changed.insert(place.endpoint);
+            effects.change(&place.endpoint);
+            effects.expired.push(place.endpoint);
         }
     }
     Ok(())
@@ -137,9 +141,9 @@ pub(super) fn bury(
 ) -> rusqlite::Result<bool> {
     let end = End { state: "dead", reason: Some(reason), charge: 0 };
     let Some(place) = finish(connection, seq, &end, now)? else { return Ok(false) };
-    give_turn(connection, &place.endpoint, &place.lane)?;
+    give_turn(connection, &place, now, effects)?;
     effects.pending -= 1;
-    effects.changed.insert(place.endpoint);
+    effects.change(&place.endpoint);
     Ok(true)
 }
 
@@ -189,16 +193,16 @@ fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
 fn store_attempt(connection: &Connection, request: i64, done: &Attempt) -> rusqlite::Result<()> {
     let Attempt { at, took, status, error, reply, truncated } = done;
     let number: i64 = connection
+        .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE request = ?1")?
+        .query_row(params![request], |row| row.get(0))?;
+    let (at, took) = (at.as_millisecond(), millis(*took));
+    connection
         .prepare_cached(
             "INSERT INTO attempts
                 (request, number, at, took_ms, status, error, reply, truncated)
-             VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE request = ?1),
-                ?2, ?3, ?4, ?5, ?6, ?7) RETURNING number",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
-        .query_row(
-            params![request, at.as_millisecond(), millis(*took), status, error, reply, truncated],
-            |row| row.get(0),
-        )?;
+        .execute(params![request, number, at, took, status, error, reply, truncated])?;
     if number > ATTEMPTS_KEPT {
         connection
             .prepare_cached("DELETE FROM attempts WHERE request = ?1 AND number <= ?2")?
@@ -210,12 +214,29 @@ fn store_attempt(connection: &Connection, request: i64, done: &Attempt) -> rusql
 /// Unless a request of the lane has its turn, gives it to the oldest that waits for one.
 pub(super) fn give_turn(
     connection: &Connection,
-    endpoint: &str,
-    lane: &str,
+    place: &Place,
+    now: Stamp,
+    effects: &mut Effects,
 ) -> rusqlite::Result<()> {
-    connection.prepare_cached(GIVE_TURN)?.execute(params![endpoint, lane])?;
+    let Place { endpoint, lane } = place;
+    // Usually nobody waits for it, and looking is cheaper than changing nothing.
+    if !connection.prepare_cached(BEHIND)?.exists(params![endpoint, lane])?
+        || connection.prepare_cached(GIVE_TURN)?.execute(params![endpoint, lane])? == 0
+    {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(TURN)?;
+    let mut rows = statement.query(params![endpoint, lane])?;
+    while let Some(row) = rows.next()? {
+        effects.has_turn(row.get(7)?, now, endpoint, || head(row));
+    }
     Ok(())
 }
+
+/// Whether somebody waits for the turn of a lane.
+pub(super) const BEHIND: &str = "
+SELECT 1 FROM requests
+WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind') AND state = 'behind' LIMIT 1";
 
 /// What follows from something lies behind it in the file, so what has the first place is either
 /// the first that follows or, if that takes a later place, the oldest of all.
@@ -236,3 +257,12 @@ AND NOT EXISTS (
     SELECT 1 FROM requests
     WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')
         AND state = 'waiting' AND aside = 0)";
+
+/// Who has the turn of a lane.
+pub(super) const TURN: &str = concat!(
+    "SELECT ",
+    head_columns!(),
+    " FROM requests
+    WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')
+        AND state = 'waiting' AND aside = 0"
+);

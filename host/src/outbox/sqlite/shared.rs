@@ -55,6 +55,11 @@ impl Shared {
         }
     }
 
+    /// See [`Outbox::claim`](crate::outbox::Outbox::claim); nothing if the file has to be read.
+    pub(super) fn claim_at_hand(&self, endpoint: &str, max: usize) -> Option<Claims> {
+        hold(&self.reader).claim_at_hand(endpoint, self.timeline.now(), max)
+    }
+
     /// To read the file. Waits while it is opened anew, which may take as long as a repair does;
     /// so call it from a thread that may wait.
     pub(super) fn reading(&self) -> MutexGuard<'_, Reader> {

@@ -5,6 +5,7 @@
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::super::check::{RequestParts, sum};
+use super::super::progress;
 use super::record::Cell;
 
 /// A day in milliseconds.
@@ -109,6 +110,8 @@ impl<'a> Rows<'a> {
     pub(super) fn tidy(&self, commits: i64, now: i64) -> rusqlite::Result<()> {
         let commits = commits.max(self.commits);
         self.connection.execute("UPDATE progress SET commits = ?1", params![commits])?;
+        // It says how it was before.
+        progress::forget(self.connection)?;
         self.connection.execute(DUE, params![now, DAY])?;
         self.connection.execute_batch(TURNS)
     }

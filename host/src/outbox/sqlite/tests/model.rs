@@ -148,8 +148,9 @@ impl Model {
     fn settle(&mut self, which: usize, how: How) {
         let known = &mut self.all[which];
         known.claimed = false;
-        // Somebody may have buried it meanwhile.
-        if known.state != State::Turn {
+        // Somebody may have buried it meanwhile, and somebody else may want it to be tried again.
+        let ends = matches!(how, How::Delivered | How::Dead | How::Expired);
+        if known.state != State::Turn && !(ends && known.state == State::Behind) {
             return;
         }
         match how {
