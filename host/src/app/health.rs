@@ -34,7 +34,7 @@ impl Health {
     }
 
     /// From now on this does not work as it should.
-    pub(super) fn degraded(&self, troubles: Vec<String>) {
+    pub(super) fn set_degraded(&self, troubles: Vec<String>) {
         *self.degraded.lock().unwrap_or_else(PoisonError::into_inner) = troubles;
     }
 

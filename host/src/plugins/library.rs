@@ -183,7 +183,7 @@ impl Runtime {
         let bytes = spec.source.read()?;
         survey::check_bytes(&bytes)?;
         let compiled = self.cache.compile(&self.engine, &bytes);
-        let Compiled { component, fingerprint, took } = compiled.map_err(rejected)?;
+        let Compiled { component, fingerprint, took } = compiled.map_err(|error| rejected(&error))?;
         let survey = survey::check_component(&self.engine, &component)?;
         let pre =
             self.linker.instantiate_pre(&component).and_then(WorldPre::new).map_err(|error| {
@@ -255,7 +255,7 @@ fn find_reply(pre: &WorldPre<State>) -> Result<reply::GuestIndices, LoadErrorKin
 }
 
 /// Why the engine does not compile it.
-fn rejected(error: wasmtime::Error) -> LoadErrorKind {
+fn rejected(error: &wasmtime::Error) -> LoadErrorKind {
     let why = one_line(&format!("{error:#}"), MAX_TEXT);
     // The engine's error has no type. Without the pool, the same is told when it is instantiated.
     let too_large = why.contains("does not fit in pooling allocator requirements");
