@@ -161,7 +161,7 @@ impl App {
         let mut sources = Sources::new(inputs.clone(), self.clock.clone(), self.metrics.clone());
         sources.start_all(settings::watchers(&self.config))?;
         let (delivery_stop, delivery_stopped) = oneshot::channel::<()>();
-        let (delivery, changes) = self.deliver(&outbox, console, delivery_stopped)?;
+        let (delivery, changes) = self.deliver(&outbox, &health, console, delivery_stopped)?;
         let mut service = Service {
             config: self.config.clone(),
             clock: self.clock.clone(),
@@ -282,12 +282,14 @@ impl App {
     fn deliver(
         &self,
         outbox: &Arc<dyn Outbox>,
+        health: &Health,
         console: Option<SocketAddr>,
         stopped: oneshot::Receiver<()>,
     ) -> anyhow::Result<(JoinHandle<()>, Changes)> {
         let settings = |endpoint| settings::delivery(endpoint, console);
         let endpoints = self.config.endpoints.iter().map(settings).collect();
         let delivery = Delivery::new(endpoints, outbox, &self.clock, &self.metrics)?;
+        health.tell_of(delivery.endpoints());
         let changes = delivery.changes();
         let running = tokio::spawn(delivery.run(async {
             // A sender that is gone means the same as a word from it.

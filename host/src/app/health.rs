@@ -1,10 +1,11 @@
 //! What is known of the service's health.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::console;
+use crate::delivery::Endpoints;
 use crate::outbox::{Outbox, Pressure};
 
 /// How often readiness is looked at until the service is ready.
@@ -18,17 +19,25 @@ pub(super) struct Health {
     outbox: Arc<dyn Outbox>,
     /// New settings change it.
     watched: Mutex<Vec<Watched>>,
+    /// Once there are any.
+    endpoints: OnceLock<Endpoints>,
 }
 
 impl Health {
     /// Health that depends on these.
     pub(super) fn new(outbox: Arc<dyn Outbox>, watched: Vec<Watched>) -> Self {
-        Self { outbox, watched: Mutex::new(watched) }
+        Self { outbox, watched: Mutex::new(watched), endpoints: OnceLock::new() }
     }
 
     /// From now on it depends on these PBXs.
     pub(super) fn watch(&self, watched: Vec<Watched>) {
         *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = watched;
+    }
+
+    /// From now on it tells of these endpoints, too.
+    pub(super) fn tell_of(&self, endpoints: Endpoints) {
+        // They are told once.
+        let _known = self.endpoints.set(endpoints);
     }
 
     /// Logs `ready` once, and never ends.
@@ -61,5 +70,9 @@ impl console::Health for Health {
             Pressure::Full => missing.push("the disk is full".into()),
         }
         missing
+    }
+
+    fn degraded(&self) -> Vec<String> {
+        self.endpoints.get().map(Endpoints::warnings).unwrap_or_default()
     }
 }
