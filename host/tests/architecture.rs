@@ -14,20 +14,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("event", &[]),
     ("clock", &[]),
     ("request", &[]),
     ("metrics", &[]),
     ("redact", &[]),
     ("tls", &[]),
+    ("hosts", &[]),
     ("config", &["event"]),
     ("source", &["clock", "config", "event", "metrics", "tls"]),
     ("calls", &["clock", "event", "source"]),
     ("plugins", &["event", "request"]),
-    ("routes", &["config", "event", "plugins", "request"]),
+    ("routes", &["config", "event", "hosts", "plugins", "request"]),
     ("outbox", &["clock", "event", "metrics", "request"]),
-    ("delivery", &["clock", "config", "metrics", "outbox", "redact", "tls"]),
+    ("delivery", &["clock", "config", "hosts", "metrics", "outbox", "redact", "tls"]),
     ("console", &["metrics"]),
     (
         "pipeline",

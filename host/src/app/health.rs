@@ -19,6 +19,8 @@ pub(super) struct Health {
     outbox: Arc<dyn Outbox>,
     /// New settings change it.
     watched: Mutex<Vec<Watched>>,
+    /// What does not work, and keeps nothing else from working.
+    degraded: Mutex<Vec<String>>,
     /// Once there are any.
     endpoints: OnceLock<Endpoints>,
 }
@@ -26,12 +28,18 @@ pub(super) struct Health {
 impl Health {
     /// Health that depends on these.
     pub(super) fn new(outbox: Arc<dyn Outbox>, watched: Vec<Watched>) -> Self {
-        Self { outbox, watched: Mutex::new(watched), endpoints: OnceLock::new() }
+        let (degraded, endpoints) = (Mutex::default(), OnceLock::new());
+        Self { outbox, watched: Mutex::new(watched), degraded, endpoints }
     }
 
     /// From now on it depends on these PBXs.
     pub(super) fn watch(&self, watched: Vec<Watched>) {
         *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = watched;
+    }
+
+    /// From now on this does not work as it should.
+    pub(super) fn degraded(&self, troubles: Vec<String>) {
+        *self.degraded.lock().unwrap_or_else(PoisonError::into_inner) = troubles;
     }
 
     /// From now on it tells of these endpoints, too.
@@ -73,6 +81,8 @@ impl console::Health for Health {
     }
 
     fn degraded(&self) -> Vec<String> {
-        self.endpoints.get().map(Endpoints::warnings).unwrap_or_default()
+        let mut troubles = self.degraded.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        troubles.extend(self.endpoints.get().map(Endpoints::warnings).unwrap_or_default());
+        troubles
     }
 }
