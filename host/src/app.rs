@@ -171,7 +171,7 @@ impl App {
         let routes = settings::routes(&self.config, &self.loaded.plugins);
         let judging = Arc::new(Judging::new(&routes));
         let judge = Court { judging: Arc::clone(&judging), inputs: inputs.downgrade() };
-        let (delivery, changes) = self.deliver(&outbox, judge, console, delivery_stopped)?;
+        let (delivery, changes) = self.deliver(&outbox, judge, &health, console, delivery_stopped)?;
         let mut service = Service {
             config: self.config.clone(),
             loaded: self.loaded.clone(),
@@ -295,6 +295,7 @@ impl App {
         &self,
         outbox: &Arc<dyn Outbox>,
         judge: Court,
+        health: &Health,
         console: Option<SocketAddr>,
         stopped: oneshot::Receiver<()>,
     ) -> anyhow::Result<(JoinHandle<()>, Changes)> {
@@ -302,6 +303,7 @@ impl App {
         let endpoints = self.config.endpoints.iter().map(settings).collect();
         let judge = Some(Arc::new(judge) as Arc<dyn Judge>);
         let delivery = Delivery::new(endpoints, outbox, judge, &self.clock, &self.metrics)?;
+        health.tell_of(delivery.endpoints());
         let changes = delivery.changes();
         let running = tokio::spawn(delivery.run(async {
             // A sender that is gone means the same as a word from it.
