@@ -216,7 +216,7 @@ impl PluginSource {
         match self {
             Self::Embedded(name) => embedded(name)
                 .map(<[u8]>::to_vec)
-                .ok_or_else(|| LoadErrorKind::NotEmbedded(embedded_names().join(", "))),
+                .ok_or_else(|| LoadErrorKind::NotEmbedded(embedded_names().collect::<Vec<_>>().join(", "))),
             Self::File(path) => fs::read(path).map_err(LoadErrorKind::Unreadable),
         }
     }
