@@ -24,6 +24,10 @@ macro_rules! export {
             const NAME: &str = ::core::env!("CARGO_PKG_NAME");
             const VERSION: &str = ::core::env!("CARGO_PKG_VERSION");
         }
+
+        // So that it is not taken for unused where it is not exported.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() -> $crate::Description = $crate::private::describe::<$plugin>;
     };
     (@into $plugin:ident, $world:ident, $export:ident) => {
         #[cfg(target_arch = "wasm32")]

@@ -69,5 +69,12 @@ pub mod reply {
 /// For [`export!`].
 #[doc(hidden)]
 pub mod private {
+    use crate::bindings::plugin::exports::callhook::plugin::about::Guest;
     pub use crate::bindings::{plugin, replies};
+    use crate::{Description, Named, Plugin};
+
+    /// What the host is told about the plugin.
+    pub fn describe<T: Plugin + Named>() -> Description {
+        <T as Guest>::describe()
+    }
 }

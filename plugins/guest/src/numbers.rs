@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn what_is_no_outside_number_has_no_form() {
-        for written in ["", "106", "112", "anonymous", "Private", "+", "000000000", "12345678901234567"]
+        for written in
+            ["", "106", "112", "anonymous", "Private", "+", "000000000", "12345678901234567"]
         {
             assert_eq!(e164(written, None), None, "{written}");
         }

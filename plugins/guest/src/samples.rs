@@ -42,10 +42,8 @@ pub fn event(kind: EventKind) -> CallEvent {
         caller_id: "420774852629".to_owned(),
         caller_name: Some("Jan Novak".to_owned()),
         user: extension("106", "Alice Novak"),
-        did: (direction == Direction::Incoming).then(|| Did {
-            number: "420226201001".to_owned(),
-            name: Some("PragueDID".to_owned()),
-        }),
+        did: (direction == Direction::Incoming)
+            .then(|| Did { number: "420226201001".to_owned(), name: Some("PragueDID".to_owned()) }),
         queue: (direction == Direction::Incoming).then(queue),
         arrived_at: after(0),
         occurred_at: after(occurred(&kind)),
@@ -60,12 +58,9 @@ pub fn sparse(event: CallEvent) -> CallEvent {
     let bare = |party: Party| Party { name: None, email: None, ..party };
     let kind = match event.kind {
         EventKind::Ringing(it) => EventKind::Ringing(Ringing { transferred_by: None, ..it }),
-        EventKind::Started(it) => EventKind::Started(Started {
-            transferred_by: None,
-            rang_at: None,
-            ring_ms: None,
-            ..it
-        }),
+        EventKind::Started(it) => {
+            EventKind::Started(Started { transferred_by: None, rang_at: None, ring_ms: None, ..it })
+        }
         EventKind::Ended(it) => EventKind::Ended(Ended {
             transferred_to: None,
             hung_up_by: Side::Unknown,

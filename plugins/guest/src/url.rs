@@ -11,10 +11,7 @@ pub fn encode(text: &str) -> String {
 }
 
 /// `base` with parameters appended: after its own query, if it has one, and without its fragment.
-pub fn with_query<'a>(
-    base: &str,
-    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> String {
+pub fn with_query<'a>(base: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut url = without_fragment(base).to_owned();
     let mut separator = match url.find('?') {
         None => "?",
@@ -82,6 +79,9 @@ mod tests {
         let add = |base| with_segment(base, "crm.lead add");
         assert_eq!(add("https://crm.example"), "https://crm.example/crm.lead%20add");
         assert_eq!(add("https://crm.example/1/"), "https://crm.example/1/crm.lead%20add");
-        assert_eq!(add("https://crm.example/1?a=b/#c"), "https://crm.example/1/crm.lead%20add?a=b/");
+        assert_eq!(
+            add("https://crm.example/1?a=b/#c"),
+            "https://crm.example/1/crm.lead%20add?a=b/"
+        );
     }
 }

@@ -24,7 +24,9 @@ fn sent(event: callhook_plugin::CallEvent) -> Value {
 fn shown() -> Vec<Value> {
     let text = include_str!("../README.md");
     let blocks = text.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
-    blocks.map(|block| serde_json::from_str(block).unwrap_or_else(|e| panic!("{e}: {block}"))).collect()
+    blocks
+        .map(|block| serde_json::from_str(block).unwrap_or_else(|e| panic!("{e}: {block}")))
+        .collect()
 }
 
 #[test]
@@ -42,9 +44,7 @@ fn what_is_not_known_is_null_and_never_left_out() {
     for event in samples::all() {
         let whole = sent(event.clone());
         let sparse = sent(samples::sparse(event));
-        let names = |value: &Value| {
-            value.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
-        };
+        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&whole), names(&sparse));
         assert_eq!(sparse["did"], Value::Null);
     }

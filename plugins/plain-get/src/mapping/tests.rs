@@ -2,7 +2,8 @@
 
 use callhook_plugin::url::with_query;
 use callhook_plugin::{
-    Ended, Field, OtherEvent, Recording, Ringing, RingingStopped, Started, StopReason, samples, testing,
+    Ended, Field, OtherEvent, Recording, Ringing, RingingStopped, Started, StopReason, samples,
+    testing,
 };
 
 use super::*;
