@@ -85,7 +85,7 @@ fn plugins(
 /// How a plugin is to be loaded.
 pub(super) fn spec(plugin: &PluginConfig) -> PluginSpec {
     let source = match &plugin.source {
-        Source::Embedded => PluginSource::Embedded(plugin.name.clone()),
+        Source::Embedded(name) => PluginSource::Embedded(name.clone()),
         Source::File(path) => PluginSource::File(path.clone()),
     };
     let setting =
