@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use self::description::Descriptions;
 pub use self::state::{Finish, Registered};
@@ -32,8 +33,10 @@ pub enum Trouble {
     ReplyLost,
     /// The connection breaks before it is looked at.
     Unheard,
-    /// It is done, later.
+    /// It is done at once, but its reply comes later.
     Slow(Duration),
+    /// It is done at once, but its reply comes when the gate opens.
+    Held(Arc<watch::Sender<bool>>),
     /// An answer that is not the REST API's.
     Page,
 }
@@ -64,9 +67,19 @@ impl Portal {
     ///
     /// If it cannot listen.
     pub async fn open() -> Self {
+        let users = [(6, "106"), (7, "107"), (8, "108"), (9, "109")];
+        Self::with_users(users.map(|(id, number)| (id, number.to_owned()))).await
+    }
+
+    /// Opens a portal with these users and their extensions.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen.
+    pub async fn with_users(users: impl IntoIterator<Item = (u64, String)>) -> Self {
         let oracle = Oracle::start().await;
         let shared = Arc::new(Mutex::new(Shared {
-            state: State::new(&[(6, "106"), (7, "107"), (8, "108"), (9, "109")]),
+            state: State::new(users.into_iter().collect()),
             descriptions: Descriptions::find(),
             trouble: Box::new(|_, _| None),
             asked: Vec::new(),
@@ -184,6 +197,10 @@ impl Shared {
             Some(Trouble::Slow(wait)) => {
                 let done = reply(200, self.let_in(path, method, arrival));
                 Answer::After(wait, Box::new(done))
+            }
+            Some(Trouble::Held(gate)) => {
+                let done = reply(200, self.let_in(path, method, arrival));
+                Answer::Behind(gate, Box::new(done))
             }
             Some(Trouble::ReplyLost) => {
                 drop(self.let_in(path, method, arrival));

@@ -39,6 +39,7 @@ pub const KEYS: [(&str, &str, Option<&str>); 9] = [
 ];
 
 /// The settings in force.
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of the .ini")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where the directory has the id of the user.

@@ -63,8 +63,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(users: &[(u64, &str)]) -> Self {
-        let users = users.iter().map(|(id, number)| (*id, (*number).to_owned())).collect();
+    pub(super) fn new(users: BTreeMap<u64, String>) -> Self {
         Self { users, calls: Vec::new(), faults: Vec::new() }
     }
 

@@ -79,9 +79,9 @@ impl Portal {
                 known.shown.extend(users.filter(|user| user != "8"));
             }
             Method::Hide if alive => {
-                users(parameters, &known.registered).iter().for_each(|user| {
-                    known.shown.remove(user);
-                });
+                for user in users(parameters, &known.registered) {
+                    known.shown.remove(&user);
+                }
             }
             Method::Finish => {
                 let user = Self::user(parameters)?;
@@ -198,17 +198,16 @@ fn person() -> impl Strategy<Value = &'static str> {
     prop::sample::select(&PEOPLE[..])
 }
 
-/// One link: who rings and stops, who answers, if anybody does, and whether it is recorded.
-fn link() -> impl Strategy<Value = (Vec<(&'static str, bool)>, Option<&'static str>, bool)> {
+/// One link: who rings (or stops), who answers, if anybody does, and whether it is recorded.
+type Talk = (Vec<(&'static str, bool)>, Option<&'static str>, bool);
+
+fn link() -> impl Strategy<Value = Talk> {
     let rings = prop::collection::vec((person(), any::<bool>()), 0..8);
     (rings, prop::option::of(prop::sample::select(&PEOPLE[..5])), any::<bool>())
 }
 
 /// The events of a chain of calls. With `stops`, whoever rings at the end is told to have stopped.
-fn events(
-    links: &[(Vec<(&'static str, bool)>, Option<&'static str>, bool)],
-    stops: bool,
-) -> Vec<CallEvent> {
+fn events(links: &[Talk], stops: bool) -> Vec<CallEvent> {
     let mut events = Vec::new();
     let mut number = 0;
     for (rings, answers, recorded_later) in links {
