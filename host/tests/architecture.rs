@@ -14,9 +14,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("event", &[]),
     ("clock", &[]),
+    ("reply", &[]),
     ("request", &[]),
     ("metrics", &[]),
     ("redact", &[]),
@@ -24,20 +25,23 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("config", &["event"]),
     ("source", &["clock", "config", "event", "metrics", "tls"]),
     ("calls", &["clock", "event", "source"]),
-    ("plugins", &["event", "request"]),
-    ("routes", &["config", "event", "plugins", "request"]),
-    ("outbox", &["clock", "event", "metrics", "request"]),
-    ("delivery", &["clock", "config", "metrics", "outbox", "redact", "tls"]),
+    ("plugins", &["event", "reply", "request"]),
+    ("routes", &["config", "event", "plugins", "reply", "request"]),
+    ("outbox", &["clock", "event", "metrics", "reply", "request"]),
+    ("delivery", &["clock", "config", "metrics", "outbox", "redact", "reply", "tls"]),
     ("console", &["metrics"]),
     (
         "pipeline",
-        &["calls", "clock", "event", "metrics", "outbox", "plugins", "redact", "routes", "source"],
+        &[
+            "calls", "clock", "event", "metrics", "outbox", "plugins", "redact", "reply",
+            "request", "routes", "source",
+        ],
     ),
     (
         "app",
         &[
             "calls", "clock", "config", "console", "delivery", "metrics", "outbox", "pipeline",
-            "plugins", "routes", "source",
+            "plugins", "reply", "routes", "source",
         ],
     ),
     ("demo", &["app", "clock", "config", "event"]),

@@ -42,7 +42,8 @@ pub(crate) async fn run() -> f64 {
         delivery: DeliveryConfig::default(),
         forbidden: Vec::new(),
     };
-    let delivery = Delivery::new(vec![settings], &outbox, &clock, &metrics).expect("it is built");
+    let delivery =
+        Delivery::new(vec![settings], &outbox, None, &clock, &metrics).expect("it is built");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let delivery = tokio::spawn(delivery.run(async {
         let _ = stopped.await;
@@ -100,6 +101,7 @@ pub(crate) fn commit(plugin: &Plugin, url: &str, number: i64) -> Commit {
         generation: 0,
         expires_in: None,
         class: Class::Core,
+        base: url.to_owned(),
         request,
     }));
     commit

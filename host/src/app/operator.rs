@@ -8,12 +8,14 @@ use anyhow::Context as _;
 
 use super::{App, Faults, settings};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::delivery::disabled_name;
+use crate::config::{Config, EndpointConfig};
+use crate::delivery::{disabled_name, follow};
 use crate::outbox::{
-    DeliveryFilter, DeliveryRow, Scan, Selection, SqliteEditor, SqliteReader, StoredEvent,
+    Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, FailedReply, Scan,
+    Selection, SqliteEditor, SqliteReader, StoredEvent, parent_id,
 };
 use crate::pipeline::{self, Replayed, Scope};
+use crate::reply::Judgement;
 use crate::routes::Route;
 
 /// So many events are replayed in one piece.
@@ -25,6 +27,17 @@ const PAGE: usize = 500;
 /// Opens the database of these settings for reading.
 pub fn deliveries(config: &Config) -> anyhow::Result<impl Scan> {
     SqliteReader::open(&config.storage, Clock::system())
+}
+
+/// Where the next attempt at a delivery goes by these settings, if there may be one and it goes
+/// elsewhere than the request was made for.
+pub fn goes_to(config: &Config, detail: &DeliveryDetail) -> Option<String> {
+    let made_for = &detail.request.as_ref()?.url;
+    let mut endpoints = config.endpoints.iter();
+    let endpoint = endpoints.find(|endpoint| endpoint.name == detail.row.endpoint)?;
+    let today = follow(made_for, detail.base.as_deref(), &endpoint.url);
+    let moved = detail.row.state != DeliveryState::Delivered && today != *made_for;
+    moved.then(|| today.into_owned())
 }
 
 /// Some of the stored events.
@@ -45,8 +58,10 @@ pub struct Replay {
 pub struct Tally {
     /// Requests that were changed or made.
     pub done: u64,
-    /// Events of which a plugin could not make requests.
+    /// Events of which a plugin could not make requests, and replies that it could not judge.
     pub failed: u64,
+    /// Replies that were judged at last.
+    pub judged: u64,
     /// Events that were left out, because they only mattered while they were new.
     pub skipped: u64,
 }
@@ -65,19 +80,28 @@ impl Operator {
     }
 
     /// Makes the selected requests due now, as they are. Of selected events of which a plugin
-    /// could make none, today's plugins make some.
+    /// could make none, today's plugins make some; selected replies that one could not judge are
+    /// judged by today's.
     pub fn retry(&mut self, which: &Selection) -> anyhow::Result<Tally> {
         let mut tally = Tally::default();
         for (event, endpoint) in self.dead_letters(which)? {
             let scope = Scope { endpoint: Some(endpoint), popups: true };
             self.again(&[event], &scope, &mut tally)?;
         }
+        for failed in self.failed_replies(which)? {
+            self.judge_again(failed, &mut tally)?;
+        }
         tally.done += self.editor.retry(which)?;
         Ok(tally)
     }
 
-    /// Makes the selected requests that wait dead for this reason.
+    /// Makes the selected requests that wait dead for this reason. Fails, and changes nothing, if
+    /// one that is named does not exist.
     pub fn bury(&mut self, which: &Selection, reason: &str) -> anyhow::Result<Tally> {
+        if let Selection::Ids(ids) = which {
+            let scan = self.editor.scan();
+            ids.iter().try_for_each(|id| named(scan, id).map(drop))?;
+        }
         Ok(Tally { done: self.editor.bury(which, reason)?, ..Tally::default() })
     }
 
@@ -100,8 +124,8 @@ impl Operator {
 
     /// Lets requests go again to an endpoint that was switched off. `false` if it was not.
     pub fn resume(&mut self, endpoint: &str) -> anyhow::Result<bool> {
-        self.app.endpoint(endpoint)?;
-        self.editor.forget(&disabled_name(endpoint))
+        let url = &self.app.endpoint(endpoint)?.url;
+        self.editor.forget(&disabled_name(endpoint, url))
     }
 
     fn again(
@@ -121,6 +145,59 @@ impl Operator {
         Ok(())
     }
 
+    /// Lets today's plugins judge a reply. What follows is sent, and so is the request itself if
+    /// they want that.
+    fn judge_again(&mut self, failed: FailedReply, tally: &mut Tally) -> anyhow::Result<()> {
+        let id = failed.id();
+        let detail = self.editor.scan().show(&failed.request)?;
+        let request = detail.and_then(|detail| Some((detail.base, detail.request?)));
+        let (base, mut request) =
+            request.with_context(|| format!("the request of {id} is no longer kept"))?;
+        let url = &self.app.endpoint(&failed.endpoint)?.url;
+        request.url = follow(&request.url, base.as_deref(), url).into_owned();
+        let routes = self.app.routes(Some(&failed.endpoint))?;
+        let route = routes.first().context("there is a route to every endpoint")?;
+        match pipeline::judge_again(route, failed, request, self.editor.scan())? {
+            Ok(rejudged) => {
+                let done = self.editor.judge(&rejudged)?;
+                anyhow::ensure!(done, "the request of {id} still waits; its next reply is judged");
+                tally.judged += 1;
+                let again = matches!(rejudged.judgement, Judgement::Retry { .. });
+                tally.done += rejudged.follow_ups.len() as u64 + u64::from(again);
+            }
+            Err(failure) => {
+                self.editor.keep_failure(&failure)?;
+                tally.failed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The selected replies that a plugin could not judge.
+    fn failed_replies(&self, which: &Selection) -> anyhow::Result<Vec<FailedReply>> {
+        let scan = self.editor.scan();
+        let mut found = Vec::new();
+        match which {
+            Selection::Ids(ids) => {
+                for request in ids.iter().filter_map(|id| parent_id(id)) {
+                    found.extend(scan.failed_reply(request)?);
+                }
+                found.retain(|failed| ids.contains(&failed.id()));
+            }
+            Selection::Filter(filter) => {
+                let filter = DeliveryFilter { limit: PAGE, after: None, ..filter.clone() };
+                each(scan, filter, usize::MAX, |row| {
+                    if let (Cursor::Reply(_), Some(request)) = (row.cursor, parent_id(&row.id)) {
+                        found.extend(scan.failed_reply(request)?);
+                    }
+                    // They come before the requests.
+                    Ok(row.lane.is_none())
+                })?;
+            }
+        }
+        Ok(found)
+    }
+
     /// The selected events of which a plugin could not make requests, each with its endpoint.
     fn dead_letters(&self, which: &Selection) -> anyhow::Result<Vec<(StoredEvent, String)>> {
         let scan = self.editor.scan();
@@ -128,8 +205,7 @@ impl Operator {
         match which {
             Selection::Ids(ids) => {
                 for id in ids {
-                    let there = scan.show(id)?;
-                    let row = there.with_context(|| format!("there is no delivery {id}"))?.row;
+                    let row = named(scan, id)?.row;
                     found.extend(dead_letter(scan, &row)?);
                 }
             }
@@ -150,11 +226,10 @@ impl Operator {
 }
 
 impl App {
-    /// Fails if the settings have no endpoint of this name.
-    fn endpoint(&self, name: &str) -> anyhow::Result<()> {
-        let there = self.config.endpoints.iter().any(|endpoint| endpoint.name == name);
-        anyhow::ensure!(there, "there is no endpoint {name} in the settings");
-        Ok(())
+    /// The endpoint of this name. Fails if the settings have none.
+    fn endpoint(&self, name: &str) -> anyhow::Result<&EndpointConfig> {
+        let there = self.config.endpoints.iter().find(|endpoint| endpoint.name == name);
+        there.with_context(|| format!("there is no endpoint {name} in the settings"))
     }
 
     /// The routes to all endpoints, or to one.
@@ -190,12 +265,18 @@ pub fn each(
     Ok(())
 }
 
+/// The delivery with this id.
+fn named(scan: &dyn Scan, id: &str) -> anyhow::Result<DeliveryDetail> {
+    scan.show(id)?
+        .with_context(|| format!("there is no delivery {id}; `callhook deliveries list` shows all"))
+}
+
 /// The event of a dead letter that has no request; `None` if it is something else.
 fn dead_letter(
     scan: &dyn Scan,
     row: &DeliveryRow,
 ) -> anyhow::Result<Option<(StoredEvent, String)>> {
-    if row.lane.is_some() {
+    if !matches!(row.cursor, Cursor::Failed(_)) {
         return Ok(None);
     }
     let id = &row.id;

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::endpoint::Endpoint;
+use super::judge::Judge;
 use super::settings::EndpointSettings;
 use super::status::Endpoints;
 use super::worker::{self, Stop};
@@ -24,6 +25,7 @@ use crate::outbox::Outbox;
 #[derive(Clone)]
 pub struct Changes {
     pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) judge: Option<Arc<dyn Judge>>,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) ask: mpsc::Sender<Change>,
@@ -69,7 +71,9 @@ impl Changes {
                 return Ok(Arc::clone(same));
             }
             let context = format!("while preparing the endpoint {}", settings.name);
-            Endpoint::new(settings, Arc::clone(&self.outbox), self.clock.clone(), &self.metrics)
+            let judge = self.judge.clone();
+            let outbox = Arc::clone(&self.outbox);
+            Endpoint::new(settings, outbox, judge, self.clock.clone(), &self.metrics)
                 .map(Arc::new)
                 .context(context)
         };

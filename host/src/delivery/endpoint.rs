@@ -8,25 +8,30 @@ use tokio::sync::Notify;
 use super::breaker::{Change, Sign};
 use super::credentials::Credentials;
 use super::exchange::{Client, Reply};
-use super::failure::SendFailure;
+use super::failure::{Patience, SendFailure};
+use super::follow::follow;
 use super::gate::{Gate, Lesson, Room};
+use super::judge::{self, Case, Judge};
 use super::meter::Meter;
 use super::quiet::Said;
 use super::report;
 use super::resolver;
 use super::settings::EndpointSettings;
 use super::status::{EndpointState, EndpointStatus};
-use super::verdict::{self, Verdict, jitter, judge};
+use super::verdict::{self, Past, Verdict, jitter, judge};
 use crate::clock::{Clock, Moment};
 use crate::config::Order;
 use crate::metrics::Metrics;
-use crate::outbox::{Attempt, Claimed, Outbox, Settlement};
+use crate::outbox::{Attempt, Charge, Claimed, Outbox, Settlement};
+use crate::reply::{self, Judgement};
 
 /// An endpoint and all that is known of it.
 pub(super) struct Endpoint {
     pub(super) settings: EndpointSettings,
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) clock: Clock,
+    /// Who judges replies, if anybody does.
+    judge: Option<Arc<dyn Judge>>,
     client: Client,
     meter: Meter,
     gate: Mutex<Gate>,
@@ -64,6 +69,7 @@ impl Endpoint {
     pub(super) fn new(
         settings: EndpointSettings,
         outbox: Arc<dyn Outbox>,
+        judge: Option<Arc<dyn Judge>>,
         clock: Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
@@ -79,6 +85,7 @@ impl Endpoint {
             settings,
             outbox,
             clock,
+            judge,
         };
         endpoint.restore()?;
         Ok(endpoint)
@@ -99,7 +106,9 @@ impl Endpoint {
     }
 
     /// Sends a request once and settles it.
-    pub(super) async fn attempt(self: Arc<Self>, claimed: Claimed, mut turn: Turn) {
+    pub(super) async fn attempt(self: Arc<Self>, mut claimed: Claimed, turn: Turn) {
+        let today = follow(&claimed.request.url, claimed.base.as_deref(), &self.settings.url);
+        claimed.request.url = today.into_owned();
         let began = self.clock.now();
         failpoint!("delivery-before-send");
         let (reply, failure) = match self.client.send_at(&claimed, began.wall).await {
@@ -112,24 +121,73 @@ impl Endpoint {
         failpoint!("delivery-replied");
         let ended = self.clock.now();
         let outcome = Outcome { reply, failure, began, ended };
-        let number = claimed.attempts.saturating_add(1);
-        let asked = outcome.reply.as_ref().and_then(|reply| verdict::asked(reply, ended.wall));
-        let failure = outcome.failure.as_ref();
-        let verdict = judge(failure, asked, number, &self.settings, jitter());
-        if verdict == Verdict::Gone {
+        if outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Gone) {
             self.disable().await;
         }
-        let lesson = lesson(&outcome, asked, turn.probe);
-        // The next attempt need not wait until the disk has heard of this one.
-        let stand = turn.end(&lesson, ended.mono);
-        self.report(&claimed, &outcome, &verdict, &stand);
-        let settlement = self.settlement(&claimed, outcome, verdict, lesson.quiet, &stand);
-        failpoint!("delivery-before-settle");
-        if let Err(error) = self.outbox.settle(&claimed, settlement).await {
+        let wanted = self.judge.as_ref().filter(|judge| judge.wants(&self.settings.name));
+        let settled = match wanted.zip(judge::reply_of(&outcome)) {
+            Some((judge, reply)) => {
+                let reply = reply.into();
+                judge.judge(self.case(&claimed, reply, outcome, turn)).await
+            }
+            None => {
+                let settlement = self.conclude(&claimed, outcome, turn, None);
+                failpoint!("delivery-before-settle");
+                self.outbox.settle(&claimed, settlement).await
+            }
+        };
+        if let Err(error) = settled {
             let (endpoint, request) = (&self.settings.name, &claimed.id);
             tracing::warn!(endpoint, request, %error, "A request may be sent a second time.");
         }
         failpoint!("delivery-settled");
+    }
+
+    /// What somebody else is to judge.
+    fn case(
+        self: &Arc<Self>,
+        claimed: &Claimed,
+        reply: reply::Reply,
+        outcome: Outcome,
+        turn: Turn,
+    ) -> Case {
+        let (endpoint, request) = (Arc::clone(self), claimed.clone());
+        let conclude = move |judgement: Option<&Judgement>| {
+            endpoint.conclude(&request, outcome, turn, judgement)
+        };
+        Case {
+            endpoint: self.settings.name.clone(),
+            claimed: claimed.clone(),
+            reply,
+            conclude: Box::new(conclude),
+        }
+    }
+
+    /// What becomes of a request after an attempt, which is over by this. The judgement, if there
+    /// is one, says more of the request than the HTTP status, but no more of the endpoint.
+    fn conclude(
+        &self,
+        claimed: &Claimed,
+        mut outcome: Outcome,
+        mut turn: Turn,
+        judgement: Option<&Judgement>,
+    ) -> Settlement {
+        let ended = outcome.ended;
+        let asked = outcome.reply.as_ref().and_then(|reply| verdict::asked(reply, ended.wall));
+        let mut lesson = lesson(&outcome, asked, turn.probe);
+        if let Some(judgement) = judgement {
+            let failure = verdict::judged(judgement);
+            lesson.pushed_back |= outcome.failure.is_none()
+                && failure.as_ref().is_some_and(SendFailure::is_push_back);
+            outcome.failure = failure;
+        }
+        let past = Past { attempts: claimed.attempts, refusals: claimed.refusals };
+        let failure = outcome.failure.as_ref();
+        let verdict = judge(failure, asked, past, &self.settings, jitter());
+        // The next attempt need not wait until the disk has heard of this one.
+        let stand = turn.end(&lesson, ended.mono);
+        self.report(claimed, &outcome, &verdict, &stand);
+        self.settlement(claimed, outcome, verdict, lesson.quiet, &stand)
     }
 
     /// Settles a request that came too late to be of use.
@@ -151,12 +209,18 @@ impl Endpoint {
         stand: &Stand,
     ) -> Settlement {
         let took = outcome.ended.since(outcome.began);
+        let refused =
+            outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Refusals);
+        let excused = stand.excuses(&outcome);
+        let least = outcome.failure.as_ref().map(SendFailure::least_wait).unwrap_or_default();
         let attempt = record(outcome);
         match verdict {
             Verdict::Delivered => Settlement::Delivered(attempt),
-            Verdict::Shut | Verdict::Gone => waits(attempt, stand),
+            Verdict::Shut | Verdict::Gone => waits(attempt, stand.wait),
             // Also what would be dead: the endpoint is down, not the request at fault.
-            Verdict::Retry(_) | Verdict::Dead(_) if stand.excused => waits(attempt, stand),
+            Verdict::Retry(_) | Verdict::Dead(_) if excused => {
+                waits(attempt, stand.wait.max(least))
+            }
             Verdict::Retry(wait) => {
                 // Who failed because of an endpoint that wants quiet keeps its turn.
                 let failing = claimed.failing_for.unwrap_or_default() + took;
@@ -165,7 +229,8 @@ impl Endpoint {
                     Order::Strict | Order::None => false,
                 };
                 let aside = overdue && quiet.is_none() && stand.change.is_none();
-                Settlement::Later { attempt, wait, charged: true, aside }
+                let charge = if refused { Charge::Refusal } else { Charge::Attempt };
+                Settlement::Later { attempt, wait, charge, aside }
             }
             Verdict::Dead(reason) => Settlement::Dead { attempt, reason },
         }
@@ -174,7 +239,7 @@ impl Endpoint {
     fn report(&self, claimed: &Claimed, outcome: &Outcome, verdict: &Verdict, stand: &Stand) {
         let class = outcome.failure.as_ref().map(SendFailure::class);
         self.meter.attempt(class, outcome.ended.since(outcome.began));
-        let kept = stand.excused && *verdict != Verdict::Delivered;
+        let kept = stand.excuses(outcome) && *verdict != Verdict::Delivered;
         self.meter.outcome(match verdict {
             Verdict::Delivered => "delivered",
             Verdict::Dead(_) if !kept => "dead",
@@ -216,6 +281,14 @@ impl Endpoint {
     }
 }
 
+impl Stand {
+    /// Whether a failure is not the request's fault. One that a plugin gave up by what the endpoint
+    /// answered is not the endpoint's.
+    fn excuses(&self, outcome: &Outcome) -> bool {
+        self.excused && !matches!(outcome.failure, Some(SendFailure::GivenUp(_)))
+    }
+}
+
 impl Turn {
     /// The attempt is over, and this is what it says.
     fn end(&mut self, lesson: &Lesson, now: Duration) -> Stand {
@@ -248,8 +321,8 @@ impl Drop for Turn {
 }
 
 /// The request waits for the endpoint, free of charge.
-fn waits(attempt: Attempt, stand: &Stand) -> Settlement {
-    Settlement::Later { attempt, wait: stand.wait, charged: false, aside: false }
+fn waits(attempt: Attempt, wait: Duration) -> Settlement {
+    Settlement::Later { attempt, wait, charge: Charge::Nothing, aside: false }
 }
 
 fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {

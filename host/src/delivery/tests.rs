@@ -2,6 +2,7 @@
 
 mod faulty_tls;
 mod headers;
+mod judged;
 mod oauth;
 mod outages;
 mod proxying;
@@ -62,8 +63,13 @@ impl Rig {
     }
 
     fn start(&mut self, endpoints: Vec<EndpointSettings>) {
+        self.start_judged(endpoints, None);
+    }
+
+    fn start_judged(&mut self, endpoints: Vec<EndpointSettings>, judge: Option<Arc<dyn Judge>>) {
         let outbox = self.outbox.as_ref().unwrap();
-        let delivery = Delivery::new(endpoints, outbox, &Clock::system(), &self.metrics).unwrap();
+        let delivery = Delivery::new(endpoints, outbox, judge, &Clock::system(), &self.metrics);
+        let delivery = delivery.unwrap();
         self.endpoints = Some(delivery.endpoints());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(delivery.run(async move {
@@ -163,6 +169,7 @@ fn to(url: &str, event: &str, lane: &str) -> NewRequest {
         generation: 0,
         expires_in: None,
         class: Class::Core,
+        base: "http://127.0.0.1/".to_owned(),
         request: Request { method: "POST".to_owned(), ..Request::draft(url) },
     }
 }
@@ -431,9 +438,11 @@ fn claimed(url: &str) -> Claimed {
         lane: "a".to_owned(),
         sequence: 1,
         attempts: 0,
+        refusals: 0,
         failing_for: None,
         expired: false,
         lease: 0,
+        base: None,
         request: Request::draft(url),
     }
 }

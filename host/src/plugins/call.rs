@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use wasmtime::Store;
 
-use super::bindings::{World, WorldPre, transform, types};
-use super::failure::{PluginFailure, own_words};
+use super::bindings::{World, WorldPre, reply, transform, types};
+use super::failure::{FailureKind, PluginFailure, own_words};
 use super::gate::Gate;
 use super::library::Description;
+use super::memory::Memory;
 use super::output;
 use super::redact::one_line;
 use super::settings::SettingDoc;
@@ -23,6 +24,8 @@ const MAX_REASON: usize = 1_024;
 #[derive(Clone)]
 pub(super) struct Callable {
     pre: WorldPre<State>,
+    /// Where `reply` is, if it is exported.
+    pub(super) replies: Option<reply::GuestIndices>,
     gate: Arc<Gate>,
     environment: Arc<Environment>,
     /// For failures; empty until the plugin has told.
@@ -34,9 +37,12 @@ pub(super) struct Callable {
 /// Calls do not share anything: whatever one of them does, the next one finds the plugin as it
 /// was loaded.
 pub struct Plugin {
-    callable: Callable,
+    pub(super) callable: Callable,
     description: Description,
 }
+
+/// What is wrong with something that was returned: the kind of failure, and in words.
+pub(super) type Fault = (FailureKind, String);
 
 /// What becomes of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +55,13 @@ pub enum Outcome {
 
 impl Callable {
     /// For calls in `environment`.
-    pub(super) fn new(pre: WorldPre<State>, gate: Arc<Gate>, environment: Environment) -> Self {
-        Self { pre, gate, environment: Arc::new(environment), version: String::new() }
+    pub(super) fn new(
+        pre: WorldPre<State>,
+        replies: Option<reply::GuestIndices>,
+        gate: Arc<Gate>,
+        environment: Environment,
+    ) -> Self {
+        Self { pre, replies, gate, environment: Arc::new(environment), version: String::new() }
     }
 
     /// The same component in another environment.
@@ -80,25 +91,44 @@ impl Callable {
         event: &str,
         export: impl FnOnce(&World, &mut Store<State>) -> wasmtime::Result<T>,
     ) -> Result<T, PluginFailure> {
-        self.call_and_check(event, export, |_, value| Ok(value))
+        let export = |store: &mut Store<State>| {
+            let world = self.pre.instantiate(&mut *store)?;
+            export(&world, store)
+        };
+        self.call_with(event, &mut Memory::default(), export, |_, value| Ok(value))
     }
 
-    /// [`Self::call`], and what was returned is checked while the call's state is still there.
-    fn call_and_check<T, U>(
+    /// Calls `export` on an instance that it makes in a fresh store; what it returned is checked
+    /// while the call's state is still there. `memory` changes only if all went well.
+    pub(super) fn call_with<T, U>(
         &self,
         event: &str,
-        export: impl FnOnce(&World, &mut Store<State>) -> wasmtime::Result<T>,
-        check: impl FnOnce(&State, T) -> Result<U, PluginFailure>,
+        memory: &mut Memory,
+        export: impl FnOnce(&mut Store<State>) -> wasmtime::Result<T>,
+        check: impl FnOnce(&State, T) -> Result<U, Fault>,
     ) -> Result<U, PluginFailure> {
         let _pass = self.gate.enter();
-        let mut store = store::fresh(self.pre.engine(), &self.environment, event);
-        let result = self.pre.instantiate(&mut store).and_then(|world| export(&world, &mut store));
+        let mut store = store::fresh(self.pre.engine(), &self.environment, event, memory.clone());
+        let result = export(&mut store);
         let state = store.data();
         self.report(state);
-        match result {
-            Ok(value) => check(state, value),
-            Err(error) => Err(PluginFailure::trapped(state, &self.version, &error)),
-        }
+        let value = result.map_err(|error| PluginFailure::trapped(state, &self.version, &error))?;
+        let checked = check(state, value)
+            .map_err(|fault| PluginFailure::refused(state, &self.version, fault))?;
+        *memory = store.into_data().memory;
+        Ok(checked)
+    }
+
+    /// Calls what the plugin exports to judge replies.
+    pub(super) fn judge(
+        &self,
+        store: &mut Store<State>,
+        event: &types::CallEvent,
+        exchange: &reply::Exchange,
+    ) -> wasmtime::Result<Result<reply::Verdict, types::Failure>> {
+        let instance = self.pre.instance_pre().instantiate(&mut *store)?;
+        let Some(replies) = &self.replies else { wasmtime::bail!("it does not export `reply`") };
+        replies.load(&mut *store, &instance)?.call_on_reply(store, event, exchange)
     }
 
     /// Tells the operator what the plugin wrote and what of it was left out.
@@ -143,6 +173,11 @@ impl Plugin {
         &self.description.settings
     }
 
+    /// Whether it imports `memory`, and so may keep something.
+    pub fn remembers(&self) -> bool {
+        self.description.imports.iter().any(|name| name.starts_with("callhook:plugin/memory@"))
+    }
+
     /// All that it tells about itself.
     pub fn description(&self) -> &Description {
         &self.description
@@ -153,34 +188,47 @@ impl Plugin {
     ///
     /// Blocks until the plugin has returned or was stopped, and before that while two other calls
     /// are under way; meant for a thread of its own.
+    ///
+    /// There is nothing in its memory, and what it keeps there is thrown away.
     pub fn transform(&self, event: &CallEvent, draft: &Request) -> Result<Outcome, PluginFailure> {
-        self.transform_for(&[], event, draft)
+        self.transform_with(&[], event, draft, &mut Memory::default())
     }
 
-    /// [`Self::transform`], with names and values that say something of the endpoint; the plugin
-    /// finds them as the draft's `extra`.
-    pub fn transform_for(
+    /// [`Self::transform`], with names and values that say something of the endpoint (the plugin
+    /// finds them in the draft's `extra`), and with what it keeps of this chain of calls.
+    pub fn transform_with(
         &self,
         hints: &[(&str, &str)],
         event: &CallEvent,
         draft: &Request,
+        memory: &mut Memory,
     ) -> Result<Outcome, PluginFailure> {
-        let version = &self.description.version;
-        let extra = hints.iter().map(|(name, value)| types::Field {
-            name: (*name).to_owned(),
-            value: (*value).to_owned(),
-        });
-        let draft = types::HttpRequest { extra: extra.collect(), ..draft.into() };
         let given = types::CallEvent::from(event);
-        self.callable.call_and_check(
+        let draft = with_hints(draft.into(), hints);
+        let callable = &self.callable;
+        callable.call_with(
             &event.event_id,
-            |world, store| world.callhook_plugin_transform().call_transform(store, &given, &draft),
-            |state, returned| {
-                outcome(state, returned)
-                    .map_err(|fault| PluginFailure::refused(state, version, fault))
+            memory,
+            |store| {
+                let world = callable.pre.instantiate(&mut *store)?;
+                world.callhook_plugin_transform().call_transform(store, &given, &draft)
             },
+            outcome,
         )
     }
+}
+
+/// The request with more in its `extra`.
+pub(super) fn with_hints(
+    mut request: types::HttpRequest,
+    hints: &[(&str, &str)],
+) -> types::HttpRequest {
+    let field = |(name, value): &(&str, &str)| types::Field {
+        name: (*name).to_owned(),
+        value: (*value).to_owned(),
+    };
+    request.extra.extend(hints.iter().map(field));
+    request
 }
 
 impl std::fmt::Debug for Plugin {
@@ -196,7 +244,7 @@ impl std::fmt::Debug for Plugin {
 fn outcome(
     state: &State,
     returned: Result<transform::Outcome, types::Failure>,
-) -> Result<Outcome, (super::FailureKind, String)> {
+) -> Result<Outcome, Fault> {
     match returned {
         Ok(transform::Outcome::Send(requests)) if requests.is_empty() => {
             Ok(Outcome::Skip("the plugin returned no requests".to_owned()))

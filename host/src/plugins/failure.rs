@@ -7,10 +7,11 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use super::Plugin;
 use super::bindings::types::Failure;
 use super::engine::{MAX_MEMORY, MAX_TABLE_ELEMENTS};
-use super::imports::NO_MEMORY;
 use super::limits::Hit;
+use super::memory::KeptTooMuch;
 use super::output;
 use super::redact::one_line;
 use super::store::State;
@@ -80,8 +81,15 @@ pub enum FailureKind {
     BadMapping,
     /// The plugin says that its settings are wrong.
     BadSettings,
-    /// The plugin used an import that this version does not serve.
-    Unserved,
+    /// The plugin wanted to keep more in `memory` than it may.
+    KeptTooMuch,
+    /// The plugin judged a reply in a way that makes no sense.
+    BadVerdict,
+    /// The follow-ups of follow-ups do not come to an end.
+    EndlessFollowUps {
+        /// So many may follow on one another.
+        limit: u32,
+    },
     /// Anything else, be it the plugin's word or the engine's.
     Other,
 }
@@ -102,7 +110,9 @@ impl FailureKind {
             Self::BadHeader => "bad-header",
             Self::BadMapping => "bad-mapping",
             Self::BadSettings => "bad-settings",
-            Self::Unserved => "unserved",
+            Self::KeptTooMuch => "kept-too-much",
+            Self::BadVerdict => "bad-verdict",
+            Self::EndlessFollowUps { .. } => "endless-follow-ups",
             Self::Other => "other",
         }
     }
@@ -122,6 +132,18 @@ impl fmt::Display for PluginFailure {
 impl std::error::Error for PluginFailure {}
 
 impl PluginFailure {
+    /// What the host says of a plugin that did not fail by itself.
+    pub fn of(plugin: &Plugin, kind: FailureKind, message: String) -> Self {
+        Self {
+            plugin: plugin.name().into(),
+            version: plugin.version().into(),
+            kind,
+            message,
+            stderr: String::new(),
+            backtrace: Box::default(),
+        }
+    }
+
     /// The plugin returned, but not what it should, or it says itself that it failed.
     pub(super) fn refused(
         state: &State,
@@ -210,10 +232,10 @@ fn classify_host_error(error: &wasmtime::Error) -> (FailureKind, String) {
     if error.downcast_ref::<ResourceTableError>().is_some() {
         return (FailureKind::Other, "holds too many handles or a wrong one".to_owned());
     }
-    let text = format!("{error:#}");
-    if text.contains(NO_MEMORY) {
-        return (FailureKind::Unserved, format!("called `memory`, but {NO_MEMORY}"));
+    if let Some(fault) = error.downcast_ref::<KeptTooMuch>() {
+        return fault.fault();
     }
+    let text = format!("{error:#}");
     // The engine's error has no public type.
     if text.contains("too much data is being copied between the host and the guest") {
         return output::too_large();

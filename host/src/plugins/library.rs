@@ -12,7 +12,7 @@ use anyhow::Context;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
-use super::bindings::{World, WorldPre, about};
+use super::bindings::{World, WorldPre, about, reply};
 use super::call::Callable;
 use super::directory::Directory;
 use super::engine::{self, MAX_CALLS, MAX_MEMORY};
@@ -69,7 +69,7 @@ pub struct Description {
     pub settings: Vec<SettingDoc>,
     /// The interfaces that it imports, with their versions.
     pub imports: Vec<String>,
-    /// It exports `reply`; this version does not call it.
+    /// It exports `reply`.
     pub replies: bool,
 }
 
@@ -186,7 +186,8 @@ impl Runtime {
             deadline: LOAD_DEADLINE,
             memory: spec.memory,
         };
-        let callable = Callable::new(pre, Arc::clone(&self.gate), environment);
+        let replies = if survey.replies { Some(find_reply(&pre)?) } else { None };
+        let callable = Callable::new(pre, replies, Arc::clone(&self.gate), environment);
         let told = callable.call("(describe)", |world, store| {
             world.callhook_plugin_about().call_describe(store)
         })?;
@@ -220,6 +221,12 @@ impl PluginSource {
             Self::File(path) => fs::read(path).map_err(LoadErrorKind::Unreadable),
         }
     }
+}
+
+/// Where the plugin exports `reply`.
+fn find_reply(pre: &WorldPre<State>) -> Result<reply::GuestIndices, LoadErrorKind> {
+    reply::GuestIndices::new(pre.instance_pre())
+        .map_err(|error| LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT)))
 }
 
 /// Lets the plugin look at its settings.

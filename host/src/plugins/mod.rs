@@ -2,12 +2,14 @@
 //!
 //! A plugin is a component that implements the world `plugin` of `wit/`: a pure function from an
 //! event and a draft request to requests. [`Runtime::load`] makes a [`Plugin`] of a file;
-//! [`Plugin::transform`] calls it. What is promised:
+//! [`Plugin::transform`] calls it, and [`Plugin::on_reply`] what it exports to judge replies. What
+//! is promised:
 //!
 //! - Every call gets a fresh instance and a store of its own, so nothing is left over from one
 //!   event to the next, and a plugin that fails harms its own event only.
 //! - A call ends at its deadline, cannot have more memory than its limit, and cannot reach
 //!   anything outside: no files, no network, no environment.
+//! - What it keeps goes from one call to the next through a [`Memory`], which the caller keeps.
 //! - What it returns is checked; an [`Outcome::Send`] holds requests that can be sent as they are.
 //! - A [`PluginFailure`] or a [`LoadError`] says in one line which plugin failed, why, and what to
 //!   do.
@@ -22,8 +24,10 @@ mod imports;
 mod library;
 mod limits;
 mod load_error;
+mod memory;
 mod output;
 mod redact;
+mod replies;
 mod settings;
 mod store;
 mod survey;
@@ -37,7 +41,9 @@ pub use directory::{Directory, DirectoryError, Person};
 pub use failure::{FailureKind, PluginFailure};
 pub use library::{Description, PluginSource, PluginSpec, Runtime};
 pub use load_error::{LoadError, LoadErrorKind};
+pub use memory::{MAX_KEPT, MAX_KEY, MAX_KEYS, Memory};
 pub use output::{MAX_HEADERS, MAX_OUTPUT, MAX_REQUESTS};
+pub use replies::{Exchange, Verdict};
 pub use settings::SettingDoc;
 
 /// How long a call may take where the .ini does not say: ten times what the slowest language

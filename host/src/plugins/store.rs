@@ -9,6 +9,7 @@ use super::directory::Directory;
 use super::engine;
 use super::imports::LogBudget;
 use super::limits::Limits;
+use super::memory::Memory;
 use super::output::MAX_OUTPUT;
 use super::redact::Secrets;
 use super::wasi::Wasi;
@@ -40,18 +41,26 @@ pub(super) struct State {
     pub(super) limits: Limits,
     /// Lines that the plugin may still write.
     pub(super) log: LogBudget,
+    /// What it keeps of this chain of calls, as the call changes it.
+    pub(super) memory: Memory,
     /// Clocks, streams and the like.
     pub(super) wasi: Wasi,
 }
 
 /// A fresh store whose clock starts now.
-pub(super) fn fresh(engine: &Engine, environment: &Arc<Environment>, event: &str) -> Store<State> {
+pub(super) fn fresh(
+    engine: &Engine,
+    environment: &Arc<Environment>,
+    event: &str,
+    memory: Memory,
+) -> Store<State> {
     let deadline = environment.deadline;
     let state = State {
         environment: Arc::clone(environment),
         event: event.to_owned(),
         limits: Limits::new(environment.memory),
         log: LogBudget::default(),
+        memory,
         wasi: Wasi::new(deadline),
     };
     let mut store = Store::new(engine, state);

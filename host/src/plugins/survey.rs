@@ -24,8 +24,8 @@ const SERVED_WASI: [&str; 5] =
 /// What a plugin must export.
 const REQUIRED: [&str; 2] = ["callhook:plugin/about@1.0.0", "callhook:plugin/transform@1.0.0"];
 
-/// What it may export; not called in this version.
-const REPLY: &str = "callhook:plugin/reply@";
+/// What it may export.
+const REPLY: &str = "callhook:plugin/reply@1.0.0";
 
 /// What a component imports and exports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,10 @@ pub(super) fn check_component(
     for required in REQUIRED {
         check_export(&exports, required)?;
     }
-    let replies = exports.iter().any(|name| name.starts_with(REPLY));
+    let replies = match check_export(&exports, REPLY) {
+        Err(LoadErrorKind::MissingExport(_)) => false,
+        checked => checked.map(|()| true)?,
+    };
     Ok(Survey { imports, replies })
 }
 

@@ -6,13 +6,17 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use crate::outbox::{Attempt, DeliveryDetail, DeliveryRow};
+use crate::outbox::{Attempt, DeliveryDetail, DeliveryRow, parent_id};
 
 /// A delivery in a listing, in one line.
 pub(super) struct Line<'a>(pub(super) &'a DeliveryRow);
 
 /// All that is known of a delivery.
-pub(super) struct Told<'a>(pub(super) &'a DeliveryDetail);
+pub(super) struct Told<'a> {
+    pub(super) detail: &'a DeliveryDetail,
+    /// Where the next attempt goes, if not where the request was made for.
+    pub(super) goes_to: Option<&'a str>,
+}
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,16 +37,22 @@ impl fmt::Display for Line<'_> {
 
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(detail) = self;
+        let Self { detail, goes_to } = self;
         let row = &detail.row;
         let state = if row.behind { "waiting behind an earlier one" } else { row.state.name() };
         writeln!(f, "id        {}\nendpoint  {}\nstate     {state}", row.id, row.endpoint)?;
+        if let Some(parent) = parent_id(&row.id) {
+            writeln!(f, "follows   {parent}")?;
+        }
         if let Some(reason) = &row.reason {
             writeln!(f, "reason    {reason}")?;
         }
         writeln!(f, "made      {}", row.created)?;
         if let Some(finished) = row.finished {
             writeln!(f, "finished  {finished}")?;
+        }
+        if let Some(goes_to) = goes_to {
+            writeln!(f, "goes to   {goes_to}")?;
         }
         if let Some(request) = &detail.request {
             writeln!(f, "\n{} {}", request.method, request.url)?;
@@ -79,6 +89,7 @@ fn tell_attempt(attempt: &Attempt, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 pub(super) fn row_as_json(row: &DeliveryRow) -> serde_json::Value {
     json!({
         "id": row.id,
+        "follows": parent_id(&row.id),
         "event": row.event_id,
         "endpoint": row.endpoint,
         "lane": row.lane,
@@ -93,7 +104,7 @@ pub(super) fn row_as_json(row: &DeliveryRow) -> serde_json::Value {
 }
 
 /// All that is known of a delivery, for programs.
-pub(super) fn detail_as_json(detail: &DeliveryDetail) -> serde_json::Value {
+pub(super) fn detail_as_json(detail: &DeliveryDetail, goes_to: Option<&str>) -> serde_json::Value {
     let mut value = row_as_json(&detail.row);
     let attempts = detail.attempts.iter().map(|attempt| {
         json!({
@@ -117,6 +128,7 @@ pub(super) fn detail_as_json(detail: &DeliveryDetail) -> serde_json::Value {
         })
     });
     if let Some(object) = value.as_object_mut() {
+        object.insert("goes_to".to_owned(), json!(goes_to));
         object.insert("generation".to_owned(), json!(detail.generation));
         object.insert("request".to_owned(), json!(request));
         object.insert("tries".to_owned(), attempts.collect());

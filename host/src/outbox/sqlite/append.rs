@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::apply::{Effects, millis};
 use super::check::{RequestParts, sum};
+use super::memory;
 use super::timeline::Stamp;
 use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Pressure, StoredEvent};
 
@@ -39,6 +40,9 @@ pub(super) fn append(
     }
     for failure in &commit.failures {
         store_failure(connection, failure, now)?;
+    }
+    for change in &commit.memory {
+        memory::store(connection, change, now)?;
     }
     Ok(())
 }
@@ -96,12 +100,39 @@ pub(super) fn event_sum(event: &StoredEvent) -> i64 {
 
 /// `false` if the request was there already.
 fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusqlite::Result<bool> {
+    let (stored, _) = insert(connection, &new.id(), new, None, now)?;
+    if stored && new.generation > 0 {
+        // What a replay made takes the place of what could not be made.
+        connection
+            .prepare_cached("DELETE FROM failed_transforms WHERE event_id = ?1 AND endpoint = ?2")?
+            .execute(params![new.event_id, new.endpoint])?;
+    }
+    Ok(stored)
+}
+
+/// Where a request stands that follows from another one.
+#[derive(Clone, Copy)]
+pub(super) struct Following {
+    /// The place that it takes.
+    pub(super) place: i64,
+    /// So many requests lead to it.
+    pub(super) depth: i64,
+}
+
+/// Stores a request under an id, and gives its sum; `false` if there was one with this id.
+pub(super) fn insert(
+    connection: &Connection,
+    id: &str,
+    new: &NewRequest,
+    following: Option<Following>,
+    now: Stamp,
+) -> rusqlite::Result<(bool, i64)> {
     let NewRequest { event_id, endpoint, index: _, lane, sequence, generation, .. } = new;
-    let (id, request) = (new.id(), &new.request);
+    let request = &new.request;
     let headers = serde_json::to_string(&request.headers)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let parts = RequestParts {
-        id: &id,
+        id,
         event_id,
         endpoint,
         lane,
@@ -112,7 +143,9 @@ fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusql
         body: &request.body,
         tag: request.tag.as_deref(),
         state: &request.state,
+        base: Some(&new.base),
     };
+    let sum = parts.sum();
     let expires = new.expires_in.map(|wait| now.due.saturating_add(millis(wait)));
     let delay = Duration::from_millis(u64::from(request.delay_ms));
     let inserted = connection.prepare_cached(INSERT)?.execute(params![
@@ -133,21 +166,20 @@ fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusql
         generation,
         expires,
         class_number(new.class),
-        parts.sum(),
+        sum,
+        new.base,
+        following.map(|following| following.place),
+        following.map_or(0, |following| following.depth),
     ])?;
-    if inserted == 1 && *generation > 0 {
-        // What a replay made takes the place of what could not be made.
-        connection
-            .prepare_cached("DELETE FROM failed_transforms WHERE event_id = ?1 AND endpoint = ?2")?
-            .execute(params![event_id, endpoint])?;
-    }
-    Ok(inserted == 1)
+    Ok((inserted == 1, sum))
 }
 
 const INSERT: &str = "
 INSERT INTO requests (id, event_id, endpoint, lane, sequence, created, due, due_set,
-    method, url, headers, body, tag, plugin_state, generation, expires, class, sum, state)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+    method, url, headers, body, tag, plugin_state, generation, expires, class, sum, base,
+    place, depth, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+    ?20, ?21,
     CASE WHEN EXISTS (SELECT 1 FROM requests WHERE endpoint = ?3 AND lane = ?4
         AND state IN ('waiting', 'behind') AND aside = 0) THEN 'behind' ELSE 'waiting' END)
 ON CONFLICT DO NOTHING";

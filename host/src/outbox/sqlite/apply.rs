@@ -43,6 +43,9 @@ pub(super) fn apply(
         Work::Settle { seq, settlement } => {
             settle::settle(connection, *seq, settlement, now, effects)
         }
+        Work::Judged { seq, id, judged } => {
+            settle::settle_judged(connection, (*seq, id), judged, now, pressure, effects)
+        }
         Work::Expire(seqs) => settle::expire(connection, seqs, now, effects),
         Work::Spoilt { seq, reason } => {
             effects.settled.push(*seq);

@@ -9,10 +9,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::apply::{Effects, count};
 use super::change::{self, Change, ChangeStep};
 use super::timeline::Timeline;
-use super::{append, file, hold, list, schema};
+use super::{append, file, follow_ups, hold, list, memory, schema};
 use crate::clock::Clock;
 use crate::outbox::{
-    Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, Pressure, Scan, Selection, StoredEvent,
+    Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, FailedReply, MemoryScope, Pressure,
+    Rejudged, Scan, Selection, StoredEvent,
 };
 
 /// Reads an outbox that a service may be using.
@@ -65,6 +66,20 @@ impl Scan for SqliteReader {
         events.context("while reading events from the outbox")
     }
 
+    fn event(&self, id: &str) -> anyhow::Result<Option<StoredEvent>> {
+        list::stored(&self.connection, id).context("while reading an event from the outbox")
+    }
+
+    fn failed_reply(&self, request: &str) -> anyhow::Result<Option<FailedReply>> {
+        let found = follow_ups::failure(&self.connection, request);
+        found.with_context(|| format!("while reading what {request} was answered"))
+    }
+
+    fn recall(&self, scope: &MemoryScope) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let kept = memory::recall(&self.connection, scope);
+        kept.context("while reading what a plugin keeps")
+    }
+
     fn next_generation(&self, event_id: &str, endpoint: &str) -> anyhow::Result<u32> {
         let generation = list::next_generation(&self.connection, event_id, endpoint);
         generation.with_context(|| format!("while looking for replays of {event_id}"))
@@ -103,6 +118,26 @@ impl SqliteEditor {
     /// See [`Outbox::bury`](crate::outbox::Outbox::bury).
     pub fn bury(&mut self, which: &Selection, reason: &str) -> anyhow::Result<u64> {
         self.change(&Change::Bury(reason.to_owned()), which)
+    }
+
+    /// Carries out what a plugin made of a reply long after it came. `false` if the request is
+    /// still to be sent, so that its next reply is judged.
+    pub fn judge(&mut self, rejudged: &Rejudged) -> anyhow::Result<bool> {
+        let now = self.0.timeline.stamp();
+        let mut carried_out = false;
+        self.transact(|connection, effects| {
+            carried_out = follow_ups::rejudge(connection, rejudged, now, effects)?;
+            Ok(())
+        })
+        .context("while adding what follows from a reply")?;
+        Ok(carried_out)
+    }
+
+    /// Keeps on what a plugin could not judge again.
+    pub fn keep_failure(&mut self, failure: &FailedReply) -> anyhow::Result<()> {
+        let now = self.0.timeline.stamp();
+        self.transact(|connection, _| follow_ups::store_failure(connection, failure, now))
+            .context("while keeping a reply")
     }
 
     /// Forgets what was kept under `name`; `false` if there was nothing. See

@@ -14,7 +14,9 @@ mod change;
 mod check;
 mod external;
 mod file;
+mod follow_ups;
 mod list;
+mod memory;
 mod prune;
 mod queue;
 mod reader;
@@ -53,8 +55,8 @@ use self::space::Space;
 use self::watch::Check;
 use self::writer::Writer;
 use super::{
-    Claimed, Claims, Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, Outbox, Pressure,
-    Receipt, Scan, Selection, Settlement, StoredEvent,
+    Claimed, Claims, Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, FailedReply, Judged,
+    MemoryScope, Outbox, Pressure, Receipt, Scan, Selection, Settlement, StoredEvent,
 };
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -86,6 +88,9 @@ impl SqliteOutbox {
         let open = || {
             let mut lock = file::lock(path)?;
             failpoint!("outbox-before-opening");
+            if lock.marked {
+                lock.mark();
+            }
             let opened = open_or_repair(path, &lock, &clock, &metrics)?;
             failpoint!("outbox-opened");
             lock.mark();
@@ -139,6 +144,19 @@ impl SqliteOutbox {
     fn push(&self, work: Work) -> Receipt {
         let (done, receipt) = Receipt::new();
         self.shared.queue.push(Operation { work, at: self.shared.timeline.stamp(), done });
+        receipt
+    }
+
+    /// Queues what settles this claim, unless the claim has run out.
+    fn settle_by(&self, claimed: &Claimed, work: impl FnOnce(i64) -> Work) -> Receipt {
+        let seq = hold(&self.shared.reader).settling(claimed);
+        if let Some(seq) = seq {
+            return self.push(work(seq));
+        }
+        tracing::debug!(request = claimed.id, "A claim that ran out settles nothing.");
+        let (done, receipt) = Receipt::new();
+        // The receipt is here, so it hears.
+        let _heard = done.send(());
         receipt
     }
 
@@ -205,6 +223,19 @@ impl Scan for SqliteOutbox {
         self.scan()?.events(from, until, after, limit)
     }
 
+    fn event(&self, id: &str) -> anyhow::Result<Option<StoredEvent>> {
+        self.shared.read(|reader| reader.event(id)).context("while reading an event")
+    }
+
+    fn failed_reply(&self, request: &str) -> anyhow::Result<Option<FailedReply>> {
+        self.scan()?.failed_reply(request)
+    }
+
+    fn recall(&self, scope: &MemoryScope) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let kept = self.shared.read(|reader| reader.recall(scope));
+        kept.context("while reading what a plugin keeps")
+    }
+
     fn next_generation(&self, event_id: &str, endpoint: &str) -> anyhow::Result<u32> {
         self.scan()?.next_generation(event_id, endpoint)
     }
@@ -235,15 +266,11 @@ impl Outbox for SqliteOutbox {
     }
 
     fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt {
-        let seq = hold(&self.shared.reader).settling(claimed);
-        if let Some(seq) = seq {
-            return self.push(Work::Settle { seq, settlement });
-        }
-        tracing::debug!(request = claimed.id, "A claim that ran out settles nothing.");
-        let (done, receipt) = Receipt::new();
-        // The receipt is here, so it hears.
-        let _heard = done.send(());
-        receipt
+        self.settle_by(claimed, |seq| Work::Settle { seq, settlement })
+    }
+
+    fn settle_judged(&self, claimed: &Claimed, judged: Judged) -> Receipt {
+        self.settle_by(claimed, |seq| Work::Judged { seq, id: claimed.id.clone(), judged })
     }
 
     fn retry<'a>(&'a self, which: &'a Selection) -> BoxFuture<'a, anyhow::Result<u64>> {

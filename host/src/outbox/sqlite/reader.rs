@@ -7,7 +7,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ffi, params};
 
 use super::check::{RequestParts, sum};
 use super::recovery::closed;
-use crate::outbox::{Claimed, Claims};
+use super::{list, memory};
+use crate::outbox::{Claimed, Claims, MemoryScope, StoredEvent};
 use crate::request::Request;
 
 /// Every so many requests, one is taken from those that came due last.
@@ -108,6 +109,16 @@ impl Reader {
             .prepare_cached("SELECT value FROM kept WHERE name = ?1")?
             .query_row(params![name], |row| row.get(0))
             .optional()
+    }
+
+    /// See [`Scan::event`](crate::outbox::Scan::event).
+    pub(super) fn event(&self, id: &str) -> rusqlite::Result<Option<StoredEvent>> {
+        if self.open { list::stored(&self.connection, id) } else { Err(closed()) }
+    }
+
+    /// See [`Scan::recall`](crate::outbox::Scan::recall).
+    pub(super) fn recall(&self, scope: &MemoryScope) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
+        if self.open { memory::recall(&self.connection, scope) } else { Err(closed()) }
     }
 
     /// See [`Outbox::stranded`](crate::outbox::Outbox::stranded).
@@ -286,7 +297,7 @@ WHERE expires IS NOT NULL AND state IN ('waiting', 'behind') AND expires <= ?1 O
 
 const READ: &str = "
 SELECT id, event_id, lane, sequence, attempts, method, url, headers, body, tag, plugin_state,
-    expires, failing, state, sum, endpoint
+    expires, failing, state, sum, endpoint, base, refusals
 FROM requests WHERE seq = ?1";
 
 fn claimed(row: &Row<'_>, now: i64) -> anyhow::Result<Claimed> {
@@ -300,9 +311,11 @@ fn claimed(row: &Row<'_>, now: i64) -> anyhow::Result<Claimed> {
         lane: row.get(2)?,
         sequence: row.get(3)?,
         attempts: row.get(4)?,
+        refusals: row.get(17)?,
         failing_for: failing.map(|then| Duration::from_millis(since(then))),
         expired: expires.is_some_and(|expires| expires <= now),
         lease: 0,
+        base: row.get(16)?,
         request: Request {
             method: row.get(5)?,
             url: row.get(6)?,
@@ -310,7 +323,7 @@ fn claimed(row: &Row<'_>, now: i64) -> anyhow::Result<Claimed> {
             body: row.get(8)?,
             tag: row.get(9)?,
             state: row.get(10)?,
-            delay_ms: 0,
+            ..Request::default()
         },
     };
     let endpoint: String = row.get(15)?;
@@ -334,6 +347,7 @@ fn parts<'a>(claimed: &'a Claimed, endpoint: &'a str, headers: &'a str) -> Reque
         body: &request.body,
         tag: request.tag.as_deref(),
         state: &request.state,
+        base: claimed.base.as_deref(),
     }
 }
 

@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::apply::{Effects, millis};
 use super::timeline::Stamp;
-use crate::outbox::{Attempt, Settlement};
+use super::{follow_ups, memory};
+use crate::outbox::{Attempt, Charge, Judged, Pressure, Settlement};
 
 /// So many attempts at a request are kept with their replies: the last ones.
 const ATTEMPTS_KEPT: i64 = 5;
@@ -28,7 +29,7 @@ struct End<'a> {
 /// How an attempt failed.
 #[derive(Clone, Copy)]
 struct Failing {
-    charged: bool,
+    charge: Charge,
     aside: bool,
 }
 
@@ -40,14 +41,50 @@ pub(super) fn settle(
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
+    settle_and(connection, seq, settlement, now, effects, |_| Ok(()))
+}
+
+/// [`settle`], and all that follows from a reply that a plugin was asked about. `(seq, id)` is
+/// the request.
+pub(super) fn settle_judged(
+    connection: &Connection,
+    (seq, id): (i64, &str),
+    judged: &Judged,
+    now: Stamp,
+    pressure: Pressure,
+    effects: &mut Effects,
+) -> rusqlite::Result<()> {
+    let Judged { settlement, follow_ups: next, memory, failure } = judged;
+    settle_and(connection, seq, settlement, now, effects, |effects| {
+        follow_ups::store(connection, seq, next, now, pressure, effects)
+    })?;
+    for change in memory {
+        memory::store(connection, change, now)?;
+    }
+    match failure {
+        Some(failure) => follow_ups::store_failure(connection, failure, now),
+        None => follow_ups::forget_failure(connection, id),
+    }
+}
+
+/// Settles the request at `seq`, and does `more` before another one gets the turn that it had, if
+/// it is finished by this.
+fn settle_and(
+    connection: &Connection,
+    seq: i64,
+    settlement: &Settlement,
+    now: Stamp,
+    effects: &mut Effects,
+    more: impl FnOnce(&mut Effects) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     effects.settled.push(seq);
     let end = |state, reason, charge| finish(connection, seq, &End { state, reason, charge }, now);
     let (place, attempt) = match settlement {
         Settlement::Delivered(attempt) => (end("delivered", None, 1)?, Some(attempt)),
         Settlement::Dead { attempt, reason } => (end("dead", Some(reason), 1)?, Some(attempt)),
         Settlement::Expired => (end("expired", Some(EXPIRED), 0)?, None),
-        Settlement::Later { attempt, wait, charged, aside } => {
-            let failing = Failing { charged: *charged, aside: *aside };
+        Settlement::Later { attempt, wait, charge, aside } => {
+            let failing = Failing { charge: *charge, aside: *aside };
             (put_off(connection, seq, *wait, Some(failing), now)?, Some(attempt))
         }
         Settlement::GivenBack(wait) => (put_off(connection, seq, *wait, None, now)?, None),
@@ -58,6 +95,9 @@ pub(super) fn settle(
     }
     let finished = !matches!(settlement, Settlement::Later { .. } | Settlement::GivenBack(_));
     effects.pending -= i64::from(finished);
+    if finished {
+        more(effects)?;
+    }
     if finished || matches!(settlement, Settlement::Later { aside: true, .. }) {
         give_turn(connection, &place.endpoint, &place.lane)?;
     }
@@ -126,18 +166,19 @@ fn put_off(
     failing: Option<Failing>,
     now: Stamp,
 ) -> rusqlite::Result<Option<Place>> {
-    let charge = failing.is_some_and(|failing| failing.charged);
+    let charge = failing.map_or(Charge::Nothing, |failing| failing.charge);
+    let (charged, refused) = (charge != Charge::Nothing, charge == Charge::Refusal);
     let aside = failing.is_some_and(|failing| failing.aside);
     let due = now.due.saturating_add(millis(wait));
     // What is not its own fault does not cost it its turn.
-    let failed = failing.filter(|failing| failing.charged).map(|_| now.due);
+    let failed = charged.then_some(now.due);
     connection
         .prepare_cached(
             "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + ?4,
-                aside = max(aside, ?5), failing = coalesce(failing, ?6)
+                aside = max(aside, ?5), failing = coalesce(failing, ?6), refusals = refusals + ?7
              WHERE seq = ?1 AND state = 'waiting' RETURNING endpoint, lane",
         )?
-        .query_row(params![seq, due, now.due, charge, aside, failed], place)
+        .query_row(params![seq, due, now.due, charged, aside, failed, refused], place)
         .optional()
 }
 
@@ -176,11 +217,21 @@ pub(super) fn give_turn(
     Ok(())
 }
 
+/// What follows from something lies behind it in the file, so what has the first place is either
+/// the first that follows or, if that takes a later place, the oldest of all.
 pub(super) const GIVE_TURN: &str = "
-UPDATE requests SET state = 'waiting' WHERE seq = (
-    SELECT seq FROM requests
+UPDATE requests SET state = 'waiting' WHERE seq = coalesce(
+    (SELECT seq FROM requests
+    WHERE endpoint = ?1 AND lane = ?2 AND state = 'behind' AND depth > 0
+        AND NOT EXISTS (
+            SELECT 1 FROM requests older
+            WHERE older.endpoint = ?1 AND older.lane = ?2
+                AND older.state IN ('waiting', 'behind') AND older.state = 'behind'
+                AND older.seq < requests.place)
+    ORDER BY place, depth DESC, seq LIMIT 1),
+    (SELECT seq FROM requests
     WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind') AND state = 'behind'
-    ORDER BY seq LIMIT 1)
+    ORDER BY seq LIMIT 1))
 AND NOT EXISTS (
     SELECT 1 FROM requests
     WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')

@@ -70,6 +70,20 @@ impl Shared {
         Ok(found.claims)
     }
 
+    /// Reads something; tells the writer of damage that this comes across.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Reader) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let found = read(&hold(&self.reader));
+        if let Err(error) = &found
+            && is_corrupt(error)
+        {
+            self.report_damage();
+        }
+        found
+    }
+
     /// Whether the last transaction was committed.
     pub(super) fn is_writable(&self) -> bool {
         self.writable.load(Ordering::Relaxed)

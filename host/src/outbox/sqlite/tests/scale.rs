@@ -16,16 +16,20 @@ fn plan(connection: &Connection, sql: &str) -> String {
 fn nothing_that_is_done_often_reads_a_whole_table_or_sorts() {
     let bench = Bench::new();
     let connection = file::connect_reader(&bench.path()).unwrap();
-    let [attempts, requests, failures] = prune::STATEMENTS;
+    let [attempts, requests, failures, replies] = prune::STATEMENTS;
     let often = [
         (reader::OLDEST, "requests_due"),
         (reader::NEWEST, "requests_due"),
         (reader::NEXT, "requests_due"),
         (reader::EXPIRED, "requests_expires"),
         (settle::GIVE_TURN, "requests_lane"),
+        (settle::GIVE_TURN, "requests_following"),
         (attempts, "requests_finished"),
         (requests, "requests_finished"),
         (failures, "failed_created"),
+        (replies, "failed_replies_created"),
+        (prune::OLD_MEMORY, "memory_touched"),
+        (memory::RECALL, "memory_1"),
         (prune::OLD_EVENTS, "events_created"),
         (list::EVENTS, "events_created"),
     ];
