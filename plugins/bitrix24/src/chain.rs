@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 /// forgotten is finished, so all that is lost is a recording that comes late.
 const MOST_LINKS: usize = 30;
 
+/// So many people are tried before a call is taken for one of nobody's. Each is asked for after the
+/// answer to the one before, and the host lets 16 requests follow on one another.
+const MOST_STRANGERS: usize = 10;
+
 /// Somebody whom Bitrix24 knows, or may know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum User {
@@ -233,6 +237,9 @@ impl Link {
 
     /// The next one to be registered for, if there is somebody.
     pub fn candidate(&self) -> Option<&User> {
+        if self.strangers.len() >= MOST_STRANGERS {
+            return None;
+        }
         self.people.iter().find(|user| !self.strangers.contains(user))
     }
 }

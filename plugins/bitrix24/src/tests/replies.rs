@@ -115,6 +115,24 @@ fn a_call_of_whose_people_bitrix24_knows_none_is_not_logged_and_that_is_said() {
 }
 
 #[test]
+fn of_a_large_group_of_strangers_ten_are_tried() {
+    let mut chain = Chain::default();
+    for number in 200..220 {
+        let event = ringing(0, &number.to_string());
+        news::take(&mut chain, &event, &settings(&[]), directory).expect("of interest");
+    }
+    let stranger = error("ERROR_CORE", "USER_ID or USER_PHONE_INNER should be set");
+    let mut calls = due(&mut chain, &settings(&[]));
+    let mut tried = 0;
+    while let Some(call) = calls.pop() {
+        tried += 1;
+        reply(&mut chain, &call, 400, &stranger);
+        calls = due(&mut chain, &settings(&[]));
+    }
+    assert_eq!(tried, 10);
+}
+
+#[test]
 fn a_registration_that_will_never_work_is_given_up_and_can_be_sent_again_by_hand() {
     let (mut chain, call) = asked();
     let refused = error("ERROR_CORE", "Unsupported phone number format");
