@@ -116,10 +116,20 @@ fn plain_get_needs_nothing_of_the_host_but_what_rusts_runtime_imports() {
     let plugin = plain_get();
     assert_eq!((plugin.name(), plugin.version()), ("plain-get", env!("CARGO_PKG_VERSION")));
     assert_eq!(plugin.summary(), "One GET per event, with the event's data as parameters");
-    assert!(plugin.settings().is_empty() && embedded_names().contains(&"plain-get"));
+    assert!(plugin.settings().is_empty() && embedded_names().any(|name| name == "plain-get"));
     let imports = &plugin.description().imports;
     let own: Vec<_> = imports.iter().filter(|name| name.starts_with("callhook:")).collect();
     assert_eq!(own, ["callhook:plugin/types@1.0.0"]);
+}
+
+#[test]
+fn the_settings_know_the_plugins_that_are_embedded() {
+    let names: Vec<_> = embedded_names().collect();
+    assert_eq!(names, callhook::config::EMBEDDED_PLUGINS);
+    for name in names {
+        let description = RUNTIME.inspect(&PluginSpec::embedded(name)).unwrap();
+        assert_eq!(description.name, name);
+    }
 }
 
 // === What stops a plugin ===
@@ -361,7 +371,7 @@ fn missing_files_and_names_are_told() {
     assert_eq!(
         error.to_string(),
         "plugin \"plain-gte\" (embedded): no plugin of this name is built in (there are: \
-         plain-get); to use a file, add a [plugin.NAME] section with `file`"
+         plain-get, plain-post, bitrix24); to use a file, add a [plugin.NAME] section with `file`"
     );
 }
 

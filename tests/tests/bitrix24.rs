@@ -12,12 +12,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callhook_pbx::{Builder, Call, Pbx};
-use promises::{Callhook, Crowd, Dice, Finish, Ini, Ledger, Portal, Trouble, component};
+use promises::{Callhook, Crowd, Dice, Finish, Ini, Ledger, Portal, Trouble};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -93,10 +93,7 @@ fn settings(pbx: &Pbx, portal: &Portal, people: &str) -> Ini {
         .webhook("plugins = bitrix24")
         .webhook(EVENTS)
         .section("directory", &["file = users.csv"])
-        .section("plugin.bitrix24", &["file = bitrix24.wasm", "crm_create = no"]);
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let built = BUILT.get_or_init(|| component("bitrix24"));
-    fs::copy(built, ini.folder().join("bitrix24.wasm")).expect("the component is copied");
+        .section("plugin.bitrix24", &["crm_create = no"]);
     fs::write(ini.folder().join("users.csv"), people).expect("the directory is written");
     ini
 }

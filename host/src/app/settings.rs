@@ -74,7 +74,7 @@ fn plugins(
 
 fn spec(plugin: &PluginConfig) -> PluginSpec {
     let source = match &plugin.source {
-        Source::Embedded => PluginSource::Embedded(plugin.name.clone()),
+        Source::Embedded(name) => PluginSource::Embedded(name.clone()),
         Source::File(path) => PluginSource::File(path.clone()),
     };
     let setting =

@@ -215,9 +215,9 @@ impl PluginSpec {
 impl PluginSource {
     fn read(&self) -> Result<Vec<u8>, LoadErrorKind> {
         match self {
-            Self::Embedded(name) => embedded(name)
-                .map(<[u8]>::to_vec)
-                .ok_or_else(|| LoadErrorKind::NotEmbedded(embedded_names().join(", "))),
+            Self::Embedded(name) => embedded(name).map(<[u8]>::to_vec).ok_or_else(|| {
+                LoadErrorKind::NotEmbedded(embedded_names().collect::<Vec<_>>().join(", "))
+            }),
             Self::File(path) => fs::read(path).map_err(LoadErrorKind::Unreadable),
         }
     }

@@ -55,8 +55,11 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(250);
 pub const DEFAULT_MEMORY: u64 = 64 << 20;
 
 /// The components that are part of this program; see `build.rs`.
-const EMBEDDED: [(&str, &[u8]); 1] =
-    [("plain-get", include_bytes!(concat!(env!("OUT_DIR"), "/plain-get.wasm")))];
+const EMBEDDED: &[(&str, &[u8])] = &[
+    ("plain-get", include_bytes!(concat!(env!("OUT_DIR"), "/plain-get.wasm"))),
+    ("plain-post", include_bytes!(concat!(env!("OUT_DIR"), "/plain-post.wasm"))),
+    ("bitrix24", include_bytes!(concat!(env!("OUT_DIR"), "/bitrix24.wasm"))),
+];
 
 /// The component that is embedded under this name.
 pub fn embedded(name: &str) -> Option<&'static [u8]> {
@@ -64,10 +67,6 @@ pub fn embedded(name: &str) -> Option<&'static [u8]> {
 }
 
 /// The names of all embedded components.
-pub fn embedded_names() -> &'static [&'static str] {
-    const NAMES: [&str; EMBEDDED.len()] = {
-        let [(name, _)] = EMBEDDED;
-        [name]
-    };
-    &NAMES
+pub fn embedded_names() -> impl Iterator<Item = &'static str> {
+    EMBEDDED.iter().map(|(name, _)| *name)
 }

@@ -1,10 +1,8 @@
 //! What an event changes in what Bitrix24 should know.
 
-use crate::bindings::callhook::plugin::types::{
-    CallEvent, Direction, Ended, EventKind, FinishType, Party, PartyKind, Side,
-};
 use crate::chain::{Chain, Facts, Link, Outcome, User};
 use crate::settings::{Settings, user_id};
+use callhook_plugin::{CallEvent, Direction, Ended, EventKind, FinishType, Party, PartyKind, Side};
 
 /// Bitrix24 keeps no longer ones.
 const LONGEST_LINE: usize = 50;

@@ -1,8 +1,8 @@
 //! From what is to be told to requests, and back.
 
-use crate::bindings::callhook::plugin::types::{Field, Header, HttpRequest};
 use crate::chain::User;
 use crate::due::{Call, Method};
+use callhook_plugin::{Field, Header, HttpRequest};
 
 /// How the names of all methods begin.
 const PREFIX: &str = "telephony.externalCall.";

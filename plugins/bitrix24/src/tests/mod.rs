@@ -4,11 +4,11 @@ mod order;
 mod replies;
 mod stories;
 
-use crate::bindings::callhook::plugin::types::{
+use crate::settings::{KEYS, Settings};
+use callhook_plugin::{
     CallEvent, Callback, Did, Direction, Ended, EventKind, FinishType, Party, PartyKind, Recording,
     Ringing, RingingStopped, Side, Started, StopReason, Timestamp, TransferType,
 };
-use crate::settings::{KEYS, Settings};
 
 /// An extension, or a queue if it begins with 8.
 fn party(number: &str) -> Party {
