@@ -173,6 +173,9 @@ fn registered(link: &mut Link, user: Option<User>, result: &Value) -> Judgement 
 
 fn finished(link: &mut Link, judgement: Judgement) -> Judgement {
     link.finish = Finish::Done;
+    // Nobody will be asked for any more.
+    link.people.clear();
+    link.strangers.clear();
     judgement
 }
 

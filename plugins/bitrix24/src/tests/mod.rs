@@ -3,6 +3,7 @@
 mod order;
 mod replies;
 mod stories;
+mod whole;
 
 use crate::settings::{KEYS, Settings};
 use callhook_plugin::{
