@@ -47,7 +47,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("demo", &["app", "clock", "config", "event"]),
     ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),
-    ("cli", &["app", "clock", "config", "demo", "outbox", "shutdown"]),
+    ("cli", &["app", "clock", "config", "demo", "outbox", "redact", "shutdown"]),
     ("failpoint", &[]),
 ];
 

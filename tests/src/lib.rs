@@ -23,6 +23,7 @@ mod portal;
 mod process;
 mod proxy;
 mod recorder;
+pub mod tls;
 
 pub use component::component;
 pub use crowd::{Bustle, Crowd};

@@ -31,7 +31,9 @@ impl Move {
         let (old, new) = (Oracle::start().await, Oracle::start().await);
         let ini = Ini::new(&pbx, &format!("{}in?key=1", old.url()))
             .webhook("events = ringing")
-            .webhook("popup_expiry = 1h");
+            .webhook("popup_expiry = 1h")
+            .webhook("probe_first = 100ms")
+            .webhook("probe_last = 300ms");
         let ini = settings.iter().fold(ini, |ini, line| ini.webhook(line));
         Self { pbx, old, new, ini }
     }
@@ -68,7 +70,7 @@ impl Move {
 
 #[tokio::test]
 async fn what_waits_follows_its_endpoint_to_another_address() {
-    let office = Move::prepare(&["schedule = 100ms, 1h"]).await;
+    let office = Move::prepare(&[]).await;
     office.old.answer(Answer::Status(503));
     let hook = Callhook::start(&office.ini).await;
     office.call();
@@ -81,7 +83,6 @@ async fn what_waits_follows_its_endpoint_to_another_address() {
     assert_eq!((arrived.id(), &arrived.body), (tried.id(), &tried.body));
     let data = tried.target.strip_prefix("/in?key=1&").expect("it was made for the old one");
     assert_eq!(arrived.target, format!("/v2/?token=2&{data}"));
-    assert_eq!(office.old.count(), 1);
     assert!(hook.stop().await.success());
 }
 

@@ -13,29 +13,36 @@ use std::collections::{HashMap, HashSet};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use callhook_pbx::{Call, Pbx};
 use callhook_receiver::{Receiver, Webhook};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Request, Response};
-use promises::{Callhook, Entry, Ini, Ledger, PATIENCE, component, eventually};
+use promises::{
+    Answer, Arrival, Callhook, Crowd, Dice, Entry, Ini, Ledger, Oracle, PATIENCE, component,
+    eventually,
+};
 
 const CALLER: &str = "420774852629";
 
 /// SIGABRT: how a failpoint ends the process.
 const ABORTED: i32 = 6;
 
+/// By path, statuses and bodies.
+type Script = HashMap<String, Vec<(u16, String)>>;
+
 /// A CRM that answers as it is told, path by path: each answer once, the last for ever.
 struct Crm {
     receiver: Receiver,
-    script: Arc<Mutex<HashMap<String, Vec<(u16, String)>>>>,
+    script: Arc<Mutex<Script>>,
 }
 
 impl Crm {
     async fn start() -> Self {
         let receiver = Receiver::start().await.expect("the receiver starts");
-        let script = Arc::new(Mutex::new(HashMap::<String, Vec<(u16, String)>>::new()));
+        let script = Arc::<Mutex<Script>>::default();
         let answers = Arc::clone(&script);
         receiver.answer(Box::new(move |_, request: &Request<()>| {
             let mut answers = answers.lock().unwrap();
@@ -444,6 +451,7 @@ async fn a_reply_that_a_plugin_failed_on_is_judged_when_the_plugin_is_mended() {
     let hook = Callhook::start(&office.ini).await;
     let call = office.rings();
     hook.wait_for_log("Plugin failed to judge a reply").await;
+    office.settled().await;
     let dead = office.deliveries(&["list", "--state", "dead", "--json"]);
     let letter: serde_json::Value = serde_json::from_str(dead.trim()).expect("one dead letter");
     let id = letter["id"].as_str().unwrap().to_owned();
@@ -458,5 +466,85 @@ async fn a_reply_that_a_plugin_failed_on_is_judged_when_the_plugin_is_mended() {
     assert_eq!(office.deliveries(&["list", "--state", "dead"]), "");
     office.hangs_up(&call);
     office.crm.expect(&["ringing?before=0&call=", "show", "ended?before=1&call=3"]).await;
+    assert!(hook.stop().await.success());
+}
+
+/// What an order of arrival says: each follow-up comes directly behind what it follows, or behind
+/// its elder sister, as far as its lane is concerned.
+fn follows_directly(ledger: &Ledger, arrived: &[Arrival]) {
+    let lanes: HashMap<&str, &str> =
+        ledger.entries.iter().map(|entry| (entry.id.as_str(), entry.lane.as_str())).collect();
+    let mut seen = HashSet::new();
+    let mut last: HashMap<&str, &str> = HashMap::new();
+    for arrival in arrived.iter().filter(|arrival| arrival.was_taken()) {
+        let id = arrival.id();
+        if !seen.insert(id) {
+            continue;
+        }
+        let before = last.insert(lanes[id], id);
+        if let Some((parent, number)) = id.rsplit_once('/') {
+            let elder = format!("{parent}/{}", number.parse::<u32>().unwrap() - 1);
+            let right = before == Some(if number == "1" { parent } else { &elder });
+            assert!(right, "{id} came behind {before:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_and_stops_under_load_lose_no_follow_up_and_double_none() {
+    let pbx = Arc::new(Crowd::office().start().await.expect("the exchange starts"));
+    let oracle = Oracle::start().await;
+    oracle.script(|number, arrival| {
+        let body = match arrival.target.split('?').next().unwrap_or_default() {
+            _ if number % 9 == 4 && arrival.attempt() < 3 => {
+                return Answer::With(503, Vec::new(), "retry 1 busy".to_owned());
+            }
+            "/ringing" => "keep call 1\nfollow show\nfollow note",
+            "/started" => "follow mark",
+            _ => "",
+        };
+        Answer::With(200, Vec::new(), body.to_owned())
+    });
+    let file = format!("file = {}", replying().display());
+    let ini = Ini::new(&pbx, &oracle.url())
+        .level("info")
+        .webhook("plugins = replying")
+        .section("plugin.replying", &[&file]);
+    let mut dice = Dice::new(11);
+    let bustle = Crowd::new(&pbx, 12, 200).bustle(300);
+    for round in 0..8 {
+        let hook = Callhook::start(&ini).await;
+        let arrived = oracle.count();
+        oracle.wait("some of the load", |all| all.len() > arrived + 20).await;
+        // The instant is the fault; nothing waits for it.
+        tokio::time::sleep(Duration::from_millis(dice.below(100))).await;
+        if round % 4 == 3 { assert!(hook.stop().await.success()) } else { hook.kill() }
+    }
+    let hook = Callhook::start(&ini).await;
+    bustle.stop().await.go_home();
+    let limit = Duration::from_mins(1);
+    let over = |ledger: &Ledger| ledger.ends().values().all(|ends| *ends > 0);
+    Ledger::wait(&ini.database(), limit, "all calls are over", over).await;
+    let ledger = Ledger::settled(&ini.database(), limit).await;
+    ledger.every_call_ended_once();
+    let arrived = oracle.arrived();
+    let account = ledger.audit("webhook", &arrived);
+    println!("{account:?}");
+    assert_eq!((account.dead, account.expired), (0, 0), "{account:?}");
+    let ids: HashSet<&str> = ledger.entries.iter().map(|entry| entry.id.as_str()).collect();
+    let mut followed = 0;
+    for entry in ledger.entries.iter().filter(|entry| !entry.id.contains('/')) {
+        let kind = ledger.events[&entry.event].1.as_str();
+        let expected = match kind {
+            "ringing" => 2,
+            "start" => 1,
+            _ => 0,
+        };
+        let following = (1..4).filter(|n| ids.contains(format!("{}/{n}", entry.id).as_str()));
+        assert_eq!(following.count(), expected, "{kind}: {entry:#?}");
+        followed += expected;
+    }
+    assert!(followed > 50, "there was something to lose: {followed}");
+    follows_directly(&ledger, &arrived);
     assert!(hook.stop().await.success());
 }

@@ -262,8 +262,7 @@ fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
     })?;
     let goes_to = goes_to(config, &detail);
     if json {
-        let shown = detail_as_json(&detail, goes_to.as_deref());
-        return Ok(say(format_args!("{shown:#}\n"))?);
+        return Ok(say(format_args!("{:#}\n", detail_as_json(&detail, goes_to.as_deref())))?);
     }
     Ok(say(Told { detail: &detail, goes_to: goes_to.as_deref() })?)
 }

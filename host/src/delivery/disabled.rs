@@ -21,7 +21,7 @@ pub fn kept_name(endpoint: &str, url: &Url) -> String {
 
 impl Endpoint {
     /// Takes up what was kept by an earlier process.
-    pub(super) fn restore(&self) -> anyhow::Result<()> {
+    pub(super) fn restore_disabled(&self) -> anyhow::Result<()> {
         let kept = self.outbox.kept(&self.kept_name());
         if kept.context("while reading whether it is disabled")?.is_some() {
             self.gate().disable(true);
@@ -83,7 +83,7 @@ impl Endpoint {
         if lifted {
             let endpoint = &self.settings.name;
             tracing::info!(endpoint, "The endpoint is enabled again.");
-            self.freed.notify_one();
+            self.standing.freed.notify_one();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use jiff::Timestamp;
 
 use super::breaker::{Change, Sign};
 use super::credentials::Credentials;
@@ -17,6 +17,7 @@ use super::quiet::Said;
 use super::report;
 use super::resolver;
 use super::settings::EndpointSettings;
+use super::standing::Standing;
 use super::status::{EndpointState, EndpointStatus};
 use super::verdict::{self, Past, Verdict, jitter, judge};
 use crate::clock::{Clock, Moment};
@@ -33,11 +34,10 @@ pub(super) struct Endpoint {
     /// Who judges replies, if anybody does.
     judge: Option<Arc<dyn Judge>>,
     client: Client,
+    credentials: Arc<Credentials>,
     meter: Meter,
-    gate: Mutex<Gate>,
+    pub(super) standing: Arc<Standing>,
     said: Mutex<Said>,
-    /// Fires when an attempt is over.
-    pub(super) freed: Notify,
 }
 
 /// The right to one attempt. Whoever drops it without having used it gives it back.
@@ -65,30 +65,52 @@ struct Stand {
 }
 
 impl Endpoint {
-    /// An endpoint that was sent nothing yet. Fails if its settings cannot be used.
+    /// An endpoint that was sent nothing by these settings yet. What is known of it from `before`
+    /// stays known. Fails if its settings cannot be used.
     pub(super) fn new(
         settings: EndpointSettings,
+        before: Option<&Self>,
         outbox: Arc<dyn Outbox>,
         judge: Option<Arc<dyn Judge>>,
         clock: Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let resolver = resolver::system();
-        let credentials = Arc::new(Credentials::new(&settings, &resolver, &outbox, &clock)?);
+        let shown = before.map(|before| &*before.credentials);
+        let credentials = Credentials::new(&settings, shown, &resolver, &outbox, &clock)?;
+        let credentials = Arc::new(credentials);
         let most = settings.concurrency.max(1);
+        let standing = before.filter(|before| before.settings.url == settings.url);
+        let standing = standing.map(|before| Arc::clone(&before.standing));
+        let known = standing.is_some();
         let endpoint = Self {
-            client: Client::new(&settings, most, credentials, &resolver)?,
+            client: Client::new(&settings, most, Arc::clone(&credentials), &resolver)?,
+            credentials,
             meter: Meter::new(&settings.name, metrics),
-            gate: Mutex::new(Gate::new(&settings)),
+            standing: standing.unwrap_or_else(|| Arc::new(Standing::new(&settings))),
             said: Mutex::default(),
-            freed: Notify::new(),
             settings,
             outbox,
             clock,
             judge,
         };
-        endpoint.restore()?;
+        if !known {
+            endpoint.restore_disabled()?;
+            endpoint.restore_pause()?;
+        }
         Ok(endpoint)
+    }
+
+    /// From now on its settings are in force.
+    pub(super) fn take_over(&self) {
+        let mut gate = self.gate();
+        gate.adopt(&self.settings, self.clock.now().mono);
+        self.show(&gate);
+    }
+
+    /// Waits until what it has begun beside its attempts is finished.
+    pub(super) async fn at_rest(&self) {
+        self.credentials.at_rest().await;
     }
 
     /// What may be started now.
@@ -110,6 +132,12 @@ impl Endpoint {
         let today = follow(&claimed.request.url, claimed.base.as_deref(), &self.settings.url);
         claimed.request.url = today.into_owned();
         let began = self.clock.now();
+        // The gate may have closed since the claim.
+        if !self.gate().admits(turn.probe, began.mono) {
+            drop(turn);
+            self.give_back(&claimed).await;
+            return;
+        }
         failpoint!("delivery-before-send");
         let (reply, failure) = match self.client.send_at(&claimed, began.wall).await {
             Ok(reply) => {
@@ -120,21 +148,21 @@ impl Endpoint {
         };
         failpoint!("delivery-replied");
         let ended = self.clock.now();
+        if let Some(reply) = &reply {
+            self.compare_clocks(reply, began.wall, ended.wall);
+        }
         let outcome = Outcome { reply, failure, began, ended };
         if outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Gone) {
             self.disable().await;
         }
         let wanted = self.judge.as_ref().filter(|judge| judge.wants(&self.settings.name));
-        let settled = match wanted.zip(judge::reply_of(&outcome)) {
-            Some((judge, reply)) => {
-                let reply = reply.into();
-                judge.judge(self.case(&claimed, reply, outcome, turn)).await
-            }
-            None => {
-                let settlement = self.conclude(&claimed, outcome, turn, None);
-                failpoint!("delivery-before-settle");
-                self.outbox.settle(&claimed, settlement).await
-            }
+        let settled = if let Some((judge, reply)) = wanted.zip(judge::reply_of(&outcome)) {
+            let reply = reply.into();
+            judge.judge(self.case(&claimed, reply, outcome, turn)).await
+        } else {
+            let settlement = self.conclude(&claimed, outcome, turn, None);
+            failpoint!("delivery-before-settle");
+            self.outbox.settle(&claimed, settlement).await
         };
         if let Err(error) = settled {
             let (endpoint, request) = (&self.settings.name, &claimed.id);
@@ -184,10 +212,35 @@ impl Endpoint {
         let past = Past { attempts: claimed.attempts, refusals: claimed.refusals };
         let failure = outcome.failure.as_ref();
         let verdict = judge(failure, asked, past, &self.settings, jitter());
+        if let Some(quiet) = lesson.quiet {
+            self.keep_pause(quiet);
+        }
         // The next attempt need not wait until the disk has heard of this one.
         let stand = turn.end(&lesson, ended.mono);
         self.report(claimed, &outcome, &verdict, &stand);
         self.settlement(claimed, outcome, verdict, lesson.quiet, &stand)
+    }
+
+    /// Settles a request that is not sent for now, free of charge.
+    pub(super) async fn give_back(&self, claimed: &Claimed) {
+        let wait = self.gate().wait(self.clock.now().mono);
+        if let Err(error) = self.outbox.settle(claimed, Settlement::GivenBack(wait)).await {
+            let (endpoint, request) = (&self.settings.name, &claimed.id);
+            tracing::debug!(endpoint, request, %error, "It will be sent after the next start.");
+        }
+    }
+
+    /// Looks what the endpoint's own clock shows.
+    fn compare_clocks(&self, reply: &Reply, began: Timestamp, ended: Timestamp) {
+        let Some(date) = verdict::dated(reply).filter(|_| reply.own) else { return };
+        let mut skew = self.standing.skew();
+        let news = skew.learn(date, began, ended);
+        let Some(seconds) = skew.seconds() else { return };
+        drop(skew);
+        self.meter.skew(seconds);
+        if news {
+            report::clocks(&self.settings.name, seconds);
+        }
     }
 
     /// Settles a request that came too late to be of use.
@@ -268,11 +321,12 @@ impl Endpoint {
         } else {
             EndpointState::Working
         };
-        EndpointStatus { name: self.settings.name.clone(), state, limit, in_flight }
+        let clock_skew = self.standing.skew().seconds();
+        EndpointStatus { name: self.settings.name.clone(), state, limit, in_flight, clock_skew }
     }
 
     pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standing.gate()
     }
 
     /// Shows where the gate stands.
@@ -305,7 +359,7 @@ impl Turn {
         self.endpoint.meter.show(&gate);
         let wait = gate.wait(now);
         drop(gate);
-        self.endpoint.freed.notify_one();
+        self.endpoint.standing.freed.notify_one();
         Stand { change, excused, wait }
     }
 }
@@ -315,7 +369,7 @@ impl Drop for Turn {
         if !self.ended {
             let now = self.endpoint.clock.now().mono;
             self.endpoint.gate().end(self.probe, now);
-            self.endpoint.freed.notify_one();
+            self.endpoint.standing.freed.notify_one();
         }
     }
 }

@@ -5,10 +5,10 @@
 //! the judgement is committed together with it.
 
 use futures_util::future::BoxFuture;
-use hyper::StatusCode;
 
 use super::endpoint::Outcome;
 use super::exchange;
+use super::failure::{Patience, SendFailure};
 use crate::outbox::{Claimed, Settlement};
 use crate::reply::{Judgement, Reply};
 
@@ -40,9 +40,9 @@ pub type Conclude = Box<dyn FnOnce(Option<&Judgement>) -> Settlement + Send>;
 /// The reply that is to be judged, if there is one. What says that nobody is let in, or that there
 /// is nobody, is no answer to the request.
 pub(super) fn reply_of(outcome: &Outcome) -> Option<&exchange::Reply> {
-    let reply = outcome.reply.as_ref()?;
-    let shut = matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::GONE);
-    (!shut).then_some(reply)
+    let patience = outcome.failure.as_ref().map(SendFailure::patience);
+    let shut = matches!(patience, Some(Patience::Shut | Patience::Gone));
+    outcome.reply.as_ref().filter(|_| !shut)
 }
 
 impl From<&exchange::Reply> for Reply {

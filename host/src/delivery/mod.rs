@@ -32,6 +32,7 @@ mod guard;
 mod headers;
 mod judge;
 mod meter;
+mod pause;
 mod probe;
 mod proxy;
 mod quiet;
@@ -39,7 +40,9 @@ mod report;
 mod resolver;
 mod settings;
 mod signature;
+mod skew;
 mod stamp;
+mod standing;
 mod status;
 #[cfg(test)]
 mod tests;

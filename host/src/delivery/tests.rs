@@ -39,6 +39,7 @@ struct Rig {
     outbox: Option<Arc<dyn Outbox>>,
     metrics: Metrics,
     endpoints: Option<Endpoints>,
+    changes: Option<Changes>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -50,6 +51,7 @@ impl Rig {
             outbox: None,
             metrics: Metrics::default(),
             endpoints: None,
+            changes: None,
             running: None,
         };
         rig.open();
@@ -63,14 +65,27 @@ impl Rig {
     }
 
     fn start(&mut self, endpoints: Vec<EndpointSettings>) {
-        self.start_judged(endpoints, None);
+        self.start_with(endpoints, None, &Clock::system());
     }
 
-    fn start_judged(&mut self, endpoints: Vec<EndpointSettings>, judge: Option<Arc<dyn Judge>>) {
+    fn start_at(&mut self, endpoints: Vec<EndpointSettings>, clock: &Clock) {
+        self.start_with(endpoints, None, clock);
+    }
+
+    fn start_judged(&mut self, endpoints: Vec<EndpointSettings>, judge: Arc<dyn Judge>) {
+        self.start_with(endpoints, Some(judge), &Clock::system());
+    }
+
+    fn start_with(
+        &mut self,
+        endpoints: Vec<EndpointSettings>,
+        judge: Option<Arc<dyn Judge>>,
+        clock: &Clock,
+    ) {
         let outbox = self.outbox.as_ref().unwrap();
-        let delivery = Delivery::new(endpoints, outbox, judge, &Clock::system(), &self.metrics);
-        let delivery = delivery.unwrap();
+        let delivery = Delivery::new(endpoints, outbox, judge, clock, &self.metrics).unwrap();
         self.endpoints = Some(delivery.endpoints());
+        self.changes = Some(delivery.changes());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(delivery.run(async move {
             stopped.await.ok();
@@ -84,6 +99,12 @@ impl Rig {
         task.await.unwrap();
     }
 
+    /// From now on the settings say this.
+    async fn change(&self, endpoints: Vec<EndpointSettings>) {
+        let changes = self.changes.as_ref().unwrap();
+        changes.apply(changes.prepare(endpoints).unwrap()).await;
+    }
+
     async fn append(&self, requests: Vec<NewRequest>) {
         let commit = Commit { pbx: "pbx".to_owned(), requests, ..Commit::default() };
         self.outbox.as_ref().unwrap().append(commit).await.unwrap();
@@ -92,6 +113,7 @@ impl Rig {
     /// As a new process finds it.
     fn reopen(&mut self) {
         self.endpoints = None;
+        self.changes = None;
         self.outbox = None;
         self.open();
     }
@@ -150,6 +172,11 @@ fn endpoint(name: &str) -> EndpointSettings {
         },
         forbidden: Vec::new(),
     }
+}
+
+/// The endpoint `crm`, at this URL.
+fn at(url: &str) -> EndpointSettings {
+    EndpointSettings { url: Url::parse(url).unwrap(), ..endpoint("crm") }
 }
 
 /// The endpoint `crm`, with something set differently.
@@ -427,7 +454,7 @@ impl Client {
 
 fn client(rig: &Rig, settings: &EndpointSettings, resolver: &Arc<dyn Resolver>) -> Client {
     let outbox = rig.outbox.as_ref().unwrap();
-    let credentials = Credentials::new(settings, resolver, outbox, &Clock::system()).unwrap();
+    let credentials = Credentials::new(settings, None, resolver, outbox, &Clock::system()).unwrap();
     Client::new(settings, 1, Arc::new(credentials), resolver).unwrap()
 }
 

@@ -95,9 +95,14 @@ pub(super) fn asked(reply: &Reply, now: Timestamp) -> Option<Duration> {
         return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
     }
     let until = date(&reply.headers, &RETRY_AFTER)?;
-    let now = date(&reply.headers, &DATE).unwrap_or(now);
+    let now = dated(reply).unwrap_or(now);
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
     Some(wait.min(LONGEST_WAIT))
+}
+
+/// When the reply was written, by its writer's clock.
+pub(super) fn dated(reply: &Reply) -> Option<Timestamp> {
+    date(&reply.headers, &DATE)
 }
 
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
@@ -125,7 +130,7 @@ mod tests {
     fn reply(status: u16, headers: &[(HeaderName, &str)]) -> Reply {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
-        Reply { status, headers: headers.collect(), body: Vec::new(), truncated: false }
+        Reply { status, headers: headers.collect(), body: Vec::new(), truncated: false, own: true }
     }
 
     /// Of the attempt with this number, after others that ended likewise.
@@ -188,6 +193,14 @@ mod tests {
             assert_eq!(verdict(&reply(401, &[]), attempt), Verdict::Shut);
             assert_eq!(verdict(&reply(410, &[]), attempt), Verdict::Gone);
         }
+    }
+
+    #[test]
+    fn what_another_host_says_concerns_the_request_alone() {
+        let elsewhere = |status| Reply { own: false, ..reply(status, &[]) };
+        assert_eq!(verdict(&elsewhere(401), 2), Verdict::Retry(2 * SECOND));
+        assert!(matches!(verdict(&elsewhere(401), 3), Verdict::Dead(_)));
+        assert!(matches!(verdict(&elsewhere(410), 1), Verdict::Dead(_)));
     }
 
     #[test]

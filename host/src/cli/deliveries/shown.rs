@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::outbox::{Attempt, DeliveryDetail, DeliveryRow, parent_id};
+use crate::redact;
 
 /// A delivery in a listing, in one line.
 pub(super) struct Line<'a>(pub(super) &'a DeliveryRow);
@@ -57,7 +58,7 @@ impl fmt::Display for Told<'_> {
         if let Some(request) = &detail.request {
             writeln!(f, "\n{} {}", request.method, request.url)?;
             for (name, value) in &request.headers {
-                writeln!(f, "{name}: {value}")?;
+                writeln!(f, "{name}: {}", redact::header(name, value))?;
             }
             if !request.body.is_empty() {
                 writeln!(f, "\n{}", String::from_utf8_lossy(&request.body))?;
@@ -120,10 +121,13 @@ pub(super) fn detail_as_json(detail: &DeliveryDetail, goes_to: Option<&str>) -> 
         serde_json::from_str(event).unwrap_or_else(|_| serde_json::Value::from(event))
     });
     let request = detail.request.as_ref().map(|request| {
+        let headers = request.headers.iter();
+        let headers: Vec<_> =
+            headers.map(|(name, value)| (name, redact::header(name, value))).collect();
         json!({
             "method": request.method,
             "url": request.url,
-            "headers": request.headers,
+            "headers": headers,
             "body": String::from_utf8_lossy(&request.body),
         })
     });

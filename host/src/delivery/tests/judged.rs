@@ -37,7 +37,7 @@ fn judged(endpoint: EndpointSettings, judgements: Vec<Judgement>) -> (Rig, Arc<B
     let outbox = Arc::clone(rig.outbox.as_ref().unwrap());
     let (judgements, heard) = (Mutex::new(judgements.into()), Mutex::default());
     let bench = Arc::new(Bench { outbox, judgements, heard });
-    rig.start_judged(vec![endpoint], Some(Arc::<Bench>::clone(&bench) as Arc<dyn Judge>));
+    rig.start_judged(vec![endpoint], Arc::<Bench>::clone(&bench));
     (rig, bench)
 }
 

@@ -250,7 +250,8 @@ impl Outbox for SqliteOutbox {
     }
 
     fn load_calls(&self, pbx: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-        hold(&self.shared.reader)
+        self.shared
+            .reading()
             .load_calls(pbx)
             .with_context(|| format!("while reading the calls of {pbx} from the outbox"))
     }
@@ -270,7 +271,8 @@ impl Outbox for SqliteOutbox {
     }
 
     fn settle_judged(&self, claimed: &Claimed, judged: Judged) -> Receipt {
-        self.settle_by(claimed, |seq| Work::Judged { seq, id: claimed.id.clone(), judged })
+        let (id, judged) = (claimed.id.clone(), Box::new(judged));
+        self.settle_by(claimed, |seq| Work::Judged { seq, id, judged })
     }
 
     fn retry<'a>(&'a self, which: &'a Selection) -> BoxFuture<'a, anyhow::Result<u64>> {
@@ -306,13 +308,15 @@ impl Outbox for SqliteOutbox {
     }
 
     fn kept(&self, name: &str) -> anyhow::Result<Option<String>> {
-        hold(&self.shared.reader)
+        self.shared
+            .reading()
             .kept(name)
             .with_context(|| format!("while reading {name} from the outbox"))
     }
 
     fn stranded(&self, known: &[&str]) -> anyhow::Result<Vec<(String, u64)>> {
-        hold(&self.shared.reader)
+        self.shared
+            .reading()
             .stranded(known)
             .context("while counting requests to unknown endpoints in the outbox")
     }

@@ -41,7 +41,7 @@ pub(super) enum Work {
         settlement: Settlement,
     },
     /// Store what follows from a judged reply to a claimed request.
-    Judged { seq: i64, id: String, judged: Judged },
+    Judged { seq: i64, id: String, judged: Box<Judged> },
     /// Finish these as expired; nobody has them in hand.
     Expire(Vec<i64>),
     /// Bury a request that cannot be read.

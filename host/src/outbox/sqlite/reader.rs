@@ -25,6 +25,8 @@ pub(super) struct Reader {
     connection: Connection,
     /// `false` while the file could not be opened again.
     open: bool,
+    /// It is being opened again.
+    pub(super) opening: bool,
     /// What was handed out and is not yet settled, by place.
     claimed: HashMap<i64, Lease>,
     /// The same by id.
@@ -68,7 +70,7 @@ impl Reader {
     /// A reader that has handed out nothing yet.
     pub(super) fn new(connection: Connection) -> Self {
         let (claimed, places) = (HashMap::new(), HashMap::new());
-        Self { connection, open: true, claimed, places, leases: 0, turns: 0 }
+        Self { connection, open: true, opening: false, claimed, places, leases: 0, turns: 0 }
     }
 
     /// Closes the file, until [`Reader::reopen`].
