@@ -43,7 +43,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("demo", &["app", "clock", "config", "event"]),
     ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),
-    ("cli", &["app", "clock", "config", "demo", "outbox", "shutdown"]),
+    ("cli", &["app", "clock", "config", "demo", "outbox", "redact", "shutdown"]),
     ("failpoint", &[]),
 ];
 

@@ -12,8 +12,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use self::shown::{Line, Told, detail_as_json, row_as_json};
-use super::{ConfigArgument, Failure, log};
-use crate::app::{Operator, Replay, Tally, deliveries, each};
+use super::{ConfigArgument, Failure, log, say};
+use crate::app::{Operator, Replay, Tally, deliveries, each, goes_to};
 use crate::config::{Config, Loaded, LogConfig, LogLevel};
 use crate::outbox::{DeliveryFilter, DeliveryState, Scan as _, Selection};
 
@@ -147,8 +147,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let mut operator = open(config)?;
             let was_off = operator.resume(endpoint)?;
             let said = if was_off { "is delivered to again" } else { "was not switched off" };
-            println!("{endpoint} {said}");
-            Ok(())
+            Ok(say(format_args!("{endpoint} {said}\n"))?)
         }
     }
 }
@@ -223,18 +222,18 @@ fn change(
 ) -> Result<(), Failure> {
     let tally = carry_out(&mut open(config)?)?;
     let Tally { done, failed, skipped } = tally;
-    println!("{done} {} {what}", plural(done, "request", "requests"));
+    say(format_args!("{done} {} {what}\n", plural(done, "request", "requests")))?;
     if skipped > 0 {
-        println!(
-            "{skipped} {} left out that only mattered while new; --popups takes them too",
+        say(format_args!(
+            "{skipped} {} left out that only mattered while new; --popups takes them too\n",
             plural(skipped, "event", "events")
-        );
+        ))?;
     }
     if failed > 0 {
-        println!(
-            "{failed} {} failed on by a plugin; see: callhook deliveries list --state dead",
+        say(format_args!(
+            "{failed} {} failed on by a plugin; see: callhook deliveries list --state dead\n",
             plural(failed, "event", "events")
-        );
+        ))?;
     }
     Ok(())
 }
@@ -257,12 +256,11 @@ fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
     let detail = deliveries(config)?.show(id)?.with_context(|| {
         format!("there is no delivery {id}; `callhook deliveries list` shows all")
     })?;
+    let goes_to = goes_to(config, &detail);
     if json {
-        println!("{:#}", detail_as_json(&detail));
-        return Ok(());
+        return Ok(say(format_args!("{:#}\n", detail_as_json(&detail, goes_to.as_deref())))?);
     }
-    print!("{}", Told(&detail));
-    Ok(())
+    Ok(say(Told { detail: &detail, goes_to: goes_to.as_deref() })?)
 }
 
 fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {
@@ -271,7 +269,8 @@ fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {
     each(&kept, filter, usize::MAX, |row| {
         // It may have been pruned since it was listed.
         if let Some(detail) = kept.show(&row.id)? {
-            writeln!(out, "{}", detail_as_json(&detail)).context("while writing to stdout")?;
+            let json = detail_as_json(&detail, goes_to(config, &detail).as_deref());
+            writeln!(out, "{json}").context("while writing to stdout")?;
         }
         Ok(true)
     })?;
