@@ -13,7 +13,7 @@ const PROFILE: &str = "plugin";
 
 /// Packages to build; each becomes `OUT_DIR/<package>.wasm`. Each is a `cdylib` and nothing else:
 /// only then is it optimised at link time.
-const PACKAGES: [&str; 3] = ["plain-get", "plain-post", "template"];
+const PACKAGES: [&str; 4] = ["plain-get", "plain-post", "template", "bitrix24"];
 
 /// What a caller's environment says about building *the host*: a wrapper such as clippy's, flags
 /// for its compiler, its target. None of it is meant for the components.

@@ -387,7 +387,7 @@ fn missing_files_and_names_are_told() {
     assert_eq!(
         error.to_string(),
         "plugin \"plain-gte\" (embedded): no plugin of this name is built in (there are: \
-         plain-get, plain-post, template); to use a file, add a [plugin.NAME] section with `file`"
+         plain-get, plain-post, template, bitrix24); to use a file, add a [plugin.NAME] section with `file`"
     );
 }
 

@@ -12,7 +12,7 @@ use super::value;
 pub(super) const PLAIN_GET: &str = "plain-get";
 
 /// The plugins that are part of the program and need no file.
-pub const EMBEDDED_PLUGINS: &[&str] = &[PLAIN_GET, "plain-post", "template"];
+pub const EMBEDDED_PLUGINS: &[&str] = &[PLAIN_GET, "plain-post", "template", "bitrix24"];
 
 const DEADLINE: Duration = Duration::from_millis(250);
 const MEMORY: u64 = 64 << 20;

@@ -63,6 +63,7 @@ const EMBEDDED: &[(&str, &[u8])] = &[
     ("plain-get", include_bytes!(concat!(env!("OUT_DIR"), "/plain-get.wasm"))),
     ("plain-post", include_bytes!(concat!(env!("OUT_DIR"), "/plain-post.wasm"))),
     ("template", include_bytes!(concat!(env!("OUT_DIR"), "/template.wasm"))),
+    ("bitrix24", include_bytes!(concat!(env!("OUT_DIR"), "/bitrix24.wasm"))),
 ];
 
 /// The component that is embedded under this name.

@@ -550,7 +550,7 @@ fn faults_of_addresses_are_told_without_their_secrets() {
 const OTHERS: &[(&str, &str)] = &[
     (
         "[plugin.crm]\ndeadline = 1s",
-        "callhook.ini:7: [plugin.crm] file: missing; expected the component's .wasm, or use = plain-get, plain-post, template",
+        "callhook.ini:7: [plugin.crm] file: missing; expected the component's .wasm, or use = plain-get, plain-post, template, bitrix24",
     ),
     (
         "[plugin.plain-pots]\nx = y",
@@ -562,7 +562,7 @@ const OTHERS: &[(&str, &str)] = &[
     ),
     (
         "[plugin.crm]\nuse = crm.wasm",
-        "callhook.ini:8: [plugin.crm] use: unknown embedded plugin \"crm.wasm\"; known are plain-get, plain-post, template",
+        "callhook.ini:8: [plugin.crm] use: unknown embedded plugin \"crm.wasm\"; known are plain-get, plain-post, template, bitrix24",
     ),
     (
         "[plugin.crm]\nuse = plain-post\nfile = plugins/crm.wasm",
@@ -763,7 +763,7 @@ fn all_faults_of_a_file_are_told_at_once_in_its_order() {
             "callhook.ini:4: [pbx] client_secret: expected a text, not \"\"",
             "callhook.ini:6: [webhook] url: missing; expected the address that events are sent to",
             "callhook.ini:7: [webhook] timout: unknown key; did you mean \"timeout\"?",
-            "callhook.ini:9: [plugin.crm] file: missing; expected the component's .wasm, or use = plain-get, plain-post, template",
+            "callhook.ini:9: [plugin.crm] file: missing; expected the component's .wasm, or use = plain-get, plain-post, template, bitrix24",
         ]
     );
 }
