@@ -17,6 +17,7 @@
 mod failpoint;
 
 pub mod app;
+pub mod authoring;
 pub mod calls;
 pub mod cli;
 pub mod clock;

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("event", &[]),
     ("clock", &[]),
     ("request", &[]),
@@ -41,9 +41,13 @@ const MAY_USE: [(&str, &[&str]); 21] = [
         ],
     ),
     ("demo", &["app", "clock", "config", "event"]),
+    ("authoring", &["app", "config", "delivery", "event", "plugins", "request"]),
     ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),
-    ("cli", &["app", "clock", "config", "demo", "outbox", "shutdown"]),
+    (
+        "cli",
+        &["app", "authoring", "clock", "config", "demo", "event", "outbox", "plugins", "shutdown"],
+    ),
     ("failpoint", &[]),
 ];
 

@@ -149,6 +149,16 @@ impl Guard {
     }
 }
 
+/// Why a request of a plugin for `url` would be refused at once by an endpoint at `own`; `None` if
+/// it depends on what its host turns out to be.
+pub fn refusal(own: &Url, allow_hosts: &[String], url: &str) -> Option<String> {
+    let judged = Guard::new(own, allow_hosts, &[], &[]).map(|guard| match url.parse::<Uri>() {
+        Ok(url) => guard.admit(&url).err().map(|failure| failure.to_string()),
+        Err(error) => Some(error.to_string()),
+    });
+    judged.unwrap_or_else(|error| Some(error.to_string()))
+}
+
 impl Pattern {
     fn parse(text: &str) -> Option<Self> {
         let below = text.strip_prefix("*.");

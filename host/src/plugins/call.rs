@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::library::Description;
 use super::output;
 use super::redact::one_line;
+use super::rehearsal::Rehearsal;
 use super::settings::SettingDoc;
 use super::store::{self, Environment, State};
 use crate::event::CallEvent;
@@ -105,6 +106,9 @@ impl Callable {
     fn report(&self, state: &State) {
         let plugin = self.environment.plugin.as_str();
         let event = state.event.as_str();
+        if let Some(rehearsal) = &self.environment.rehearsal {
+            rehearsal.note(state);
+        }
         if state.log.dropped > 0 {
             let dropped = state.log.dropped;
             tracing::warn!(plugin, event, dropped, "The plugin logs too much; lines were dropped.");
@@ -146,6 +150,14 @@ impl Plugin {
     /// All that it tells about itself.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The same plugin, watched.
+    pub(super) fn rehearsing(&self, rehearsal: Rehearsal) -> Self {
+        let environment = Environment::clone(self.callable.environment());
+        let environment = Environment { rehearsal: Some(rehearsal), ..environment };
+        let callable = self.callable.clone().within(environment);
+        Self { callable, description: self.description.clone() }
     }
 
     /// Turns an event into requests. `draft` is where the plugin starts from: a `GET` to the

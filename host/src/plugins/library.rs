@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use wasmtime::Engine;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::bindings::{World, WorldPre, about};
 use super::call::Callable;
@@ -30,7 +30,7 @@ use super::{Plugin, embedded, embedded_names, wasi};
 const LOAD_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Bytes that are kept of each text that a plugin tells about itself.
-const MAX_TEXT: usize = 1_024;
+pub(super) const MAX_TEXT: usize = 1_024;
 
 /// What the .ini says about a plugin.
 #[derive(Clone, Debug)]
@@ -147,10 +147,26 @@ impl Runtime {
             directory: Arc::clone(directory),
             deadline: LOAD_DEADLINE.max(spec.deadline),
             memory: spec.memory,
+            rehearsal: None,
         };
         let callable = callable.within(environment);
         check_by_itself(&callable)?;
         Ok(Plugin::new(callable.with_deadline(spec.deadline), description))
+    }
+
+    /// What compiles and runs.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// [`Self::inspect`] of what is compiled already.
+    pub(super) fn inspect_component(
+        &self,
+        spec: &PluginSpec,
+        component: &Component,
+    ) -> Result<Description, LoadErrorKind> {
+        let (pre, survey) = self.link_component(component)?;
+        self.describe(spec, pre, survey).map(|(_, description)| description)
     }
 
     /// From the file to something that can be instantiated.
@@ -162,9 +178,16 @@ impl Runtime {
         survey::check_bytes(&bytes)?;
         let component = engine::compile(&self.engine, &bytes)
             .map_err(|error| LoadErrorKind::Invalid(one_line(&format!("{error:#}"), MAX_TEXT)))?;
-        let survey = survey::check_component(&self.engine, &component)?;
+        self.link_component(&component)
+    }
+
+    fn link_component(
+        &self,
+        component: &Component,
+    ) -> Result<(WorldPre<State>, Survey), LoadErrorKind> {
+        let survey = survey::check_component(&self.engine, component)?;
         let pre =
-            self.linker.instantiate_pre(&component).and_then(WorldPre::new).map_err(|error| {
+            self.linker.instantiate_pre(component).and_then(WorldPre::new).map_err(|error| {
                 LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT))
             })?;
         Ok((pre, survey))
@@ -185,6 +208,7 @@ impl Runtime {
             directory: Arc::default(),
             deadline: LOAD_DEADLINE,
             memory: spec.memory,
+            rehearsal: None,
         };
         let callable = Callable::new(pre, Arc::clone(&self.gate), environment);
         let told = callable.call("(describe)", |world, store| {
@@ -212,7 +236,8 @@ impl PluginSpec {
 }
 
 impl PluginSource {
-    fn read(&self) -> Result<Vec<u8>, LoadErrorKind> {
+    /// The bytes of the file.
+    pub(super) fn read(&self) -> Result<Vec<u8>, LoadErrorKind> {
         match self {
             Self::Embedded(name) => embedded(name)
                 .map(<[u8]>::to_vec)

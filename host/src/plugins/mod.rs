@@ -16,6 +16,7 @@ mod bindings;
 mod call;
 mod directory;
 mod engine;
+mod examine;
 mod failure;
 mod gate;
 mod imports;
@@ -24,20 +25,24 @@ mod limits;
 mod load_error;
 mod output;
 mod redact;
+mod rehearsal;
 mod settings;
 mod store;
 mod survey;
 mod wasi;
+mod wasi_fixed;
 mod wasi_io;
 
 use std::time::Duration;
 
 pub use call::{Outcome, Plugin};
 pub use directory::{Directory, DirectoryError, Person};
+pub use examine::{Examination, Import};
 pub use failure::{FailureKind, PluginFailure};
 pub use library::{Description, PluginSource, PluginSpec, Runtime};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use output::{MAX_HEADERS, MAX_OUTPUT, MAX_REQUESTS};
+pub use rehearsal::{LogLine, Rehearsed};
 pub use settings::SettingDoc;
 
 /// How long a call may take where the .ini does not say: ten times what the slowest language
