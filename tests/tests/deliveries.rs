@@ -231,6 +231,7 @@ async fn an_export_holds_everything_and_wrong_words_say_what_is_right() {
     said(&["deliveries", "retry", "a", "b"], &["--state", "dead"], 2, "say which");
     said(&["deliveries", "retry", "nothing"], &[], 1, "there is no delivery nothing");
     said(&["deliveries", "show", "nothing"], &[], 1, "there is no delivery nothing");
+    said(&["deliveries", "bury", "nothing"], &[], 1, "there is no delivery nothing");
     said(&["deliveries", "list"], &["--state", "lost"], 2, "waiting, delivered, dead or expired");
     said(&["deliveries", "list"], &["--since", "noon"], 2, "expected a time such as");
     said(&["replay"], &["--from", "1h", "--to", "2h"], 2, "--from must be earlier than --to");
@@ -240,5 +241,24 @@ async fn an_export_holds_everything_and_wrong_words_say_what_is_right() {
         1,
         "no endpoint nobody",
     );
+    assert!(hook.stop().await.success());
+}
+
+#[tokio::test]
+async fn whoever_stops_reading_is_not_answered_with_an_error() {
+    let office = Office::open().await;
+    let hook = Callhook::start(&office.ini).await;
+    office.whole_call(&hook).await;
+    let delivered = office.wait_for("delivered", 3).await;
+    let ini = office.ini.write();
+    for words in [&["list"][..], &["show", id(&delivered[0])], &["export"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let words = [&["deliveries"], words].concat();
+        let mut command = Callhook::command(&words);
+        let output = command.arg("--config").arg(&ini).stdout(writer).output().expect("it runs");
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{words:?}: {output:?}");
+    }
     assert!(hook.stop().await.success());
 }

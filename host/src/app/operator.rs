@@ -11,7 +11,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::disabled_name;
 use crate::outbox::{
-    DeliveryFilter, DeliveryRow, Scan, Selection, SqliteEditor, SqliteReader, StoredEvent,
+    DeliveryDetail, DeliveryFilter, DeliveryRow, Scan, Selection, SqliteEditor, SqliteReader,
+    StoredEvent,
 };
 use crate::pipeline::{self, Replayed, Scope};
 use crate::routes::Route;
@@ -76,8 +77,13 @@ impl Operator {
         Ok(tally)
     }
 
-    /// Makes the selected requests that wait dead for this reason.
+    /// Makes the selected requests that wait dead for this reason. Fails, and changes nothing, if
+    /// one that is named does not exist.
     pub fn bury(&mut self, which: &Selection, reason: &str) -> anyhow::Result<Tally> {
+        if let Selection::Ids(ids) = which {
+            let scan = self.editor.scan();
+            ids.iter().try_for_each(|id| named(scan, id).map(drop))?;
+        }
         Ok(Tally { done: self.editor.bury(which, reason)?, ..Tally::default() })
     }
 
@@ -128,8 +134,7 @@ impl Operator {
         match which {
             Selection::Ids(ids) => {
                 for id in ids {
-                    let there = scan.show(id)?;
-                    let row = there.with_context(|| format!("there is no delivery {id}"))?.row;
+                    let row = named(scan, id)?.row;
                     found.extend(dead_letter(scan, &row)?);
                 }
             }
@@ -188,6 +193,12 @@ pub fn each(
         }
     }
     Ok(())
+}
+
+/// The delivery with this id.
+fn named(scan: &dyn Scan, id: &str) -> anyhow::Result<DeliveryDetail> {
+    scan.show(id)?
+        .with_context(|| format!("there is no delivery {id}; `callhook deliveries list` shows all"))
 }
 
 /// The event of a dead letter that has no request; `None` if it is something else.

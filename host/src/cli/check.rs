@@ -25,12 +25,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Loaded { config, warnings } = super::load(path, arguments.strict)?;
     drop(log::start(LogConfig { level: LogLevel::Warn, ..config.log }));
     for warning in warnings {
-        println!("warning    {warning}");
+        tell(format_args!("warning    {warning}"));
     }
-    println!("settings   ok: {}", path.display());
+    tell(format_args!("settings   ok: {}", path.display()));
     let app = App::build(config, Clock::system()).map_err(|faults| super::tell(path, &faults.0))?;
     for (name, plugin) in app.plugins() {
-        println!("plugin     ok: {name} {}, {}", plugin.version(), plugin.summary());
+        tell(format_args!("plugin     ok: {name} {}, {}", plugin.version(), plugin.summary()));
     }
     let runtime = super::runtime()?;
     let faults = {
@@ -51,9 +51,14 @@ fn report(path: &Path, probes: &[Probe]) -> Result<(), Failure> {
     let mut faults = Vec::new();
     for probe in probes {
         match &probe.found {
-            Ok(found) => println!("{:<10} ok: {}, {found}", probe.what, probe.name),
+            Ok(found) => tell(format_args!("{:<10} ok: {}, {found}", probe.what, probe.name)),
             Err(fault) => faults.push(format!("{} {}: {fault}", probe.what, probe.name)),
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(super::tell(path, &faults)) }
+}
+
+/// One line. Whether anybody reads it does not change what is found.
+fn tell(line: std::fmt::Arguments<'_>) {
+    let _unread = super::say(format_args!("{line}\n"));
 }

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Failure;
+use crate::config::is_value;
 
 /// What is to be filled in by hand.
 const PBX: &str = "\
@@ -48,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Some(converted) = convert(&String::from_utf8_lossy(&bytes)) else {
         return Err(super::tell(path, &["there is no address of a webhook in it".to_owned()]));
     };
-    print!("{}", converted.ini);
+    super::say(&converted.ini)?;
     for note in converted.notes {
         eprintln!("note: {note}");
     }
@@ -153,12 +154,33 @@ impl Converted {
         }
         self.line(before, "url", url.as_str());
         self.line(before, "auth", "basic");
-        self.line(before, "auth_user", &user);
-        self.line(before, "auth_password", &password);
+        let host = url.host_str().unwrap_or_default();
+        self.credential(before, "auth_user", &user, host);
+        self.credential(before, "auth_password", &password, host);
+        if user.contains(':') {
+            self.note(
+                "the user of the address above has a colon in it, which no server can tell from \
+                 the one before the password; correct auth_user",
+            );
+        }
         self.notes.push(
             "the password of an address is auth_password now; let nobody else read the new file"
                 .to_owned(),
         );
+    }
+
+    /// A value that a line of an .ini cannot hold is to come from a file.
+    fn credential(&mut self, before: &str, key: &str, value: &str, host: &str) {
+        if is_value(value) {
+            self.line(before, key, value);
+            return;
+        }
+        self.note(&format!(
+            "the {key} of the address above would be read otherwise than it is meant; write it \
+             into the file {host}.{key} beside this one"
+        ));
+        let written = writeln!(self.ini, "{before}{key} = ${{file:{host}.{key}}}");
+        debug_assert!(written.is_ok(), "a text takes everything");
     }
 }
 
@@ -194,6 +216,29 @@ mod tests {
             assert!(new.ini.contains(part), "{part:?} is not in {}", new.ini);
         }
         assert_eq!(new.notes.len(), 4, "{:?}", new.notes);
+    }
+
+    #[test]
+    fn a_password_that_a_line_would_change_is_to_come_from_a_file() {
+        let credentials = |user_and_password: &str| {
+            let old = format!("WEBHOOK_URL=https://{user_and_password}@crm.example/\n");
+            let new = convert(&old).unwrap();
+            let (_, hook) = new.ini.split_once("auth = basic\n").unwrap();
+            (hook.to_owned(), new.notes.len())
+        };
+        let from_file = "auth_password = ${file:crm.example.auth_password}\n";
+        for password in ["a%20%3Bb", "%3Bb", "%23b", "%20b", "b%20", "a%0Ab", "a%20%23b"] {
+            let (lines, notes) = credentials(&format!("me:{password}"));
+            assert!(lines.ends_with(from_file), "{password}: {lines}");
+            assert!(lines.starts_with("auth_user = me\n; the auth_password"), "{lines}");
+            assert_eq!(notes, 3, "{password}");
+        }
+        for (password, kept) in [("a%3Bb", "a;b"), ("a%20b", "a b"), ("%24%7Bx", "$${x")] {
+            let (lines, _) = credentials(&format!("me:{password}"));
+            assert_eq!(lines, format!("auth_user = me\nauth_password = {kept}\n"));
+        }
+        let (lines, _) = credentials("m%3Ae:secret");
+        assert!(lines.contains("; the user of the address above has a colon"), "{lines}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use self::shown::{Line, Told, detail_as_json, row_as_json};
-use super::{ConfigArgument, Failure, log};
+use super::{ConfigArgument, Failure, log, say};
 use crate::app::{Operator, Replay, Tally, deliveries, each};
 use crate::config::{Config, Loaded, LogConfig, LogLevel};
 use crate::outbox::{DeliveryFilter, DeliveryState, Scan as _, Selection};
@@ -147,8 +147,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let mut operator = open(config)?;
             let was_off = operator.resume(endpoint)?;
             let said = if was_off { "is delivered to again" } else { "was not switched off" };
-            println!("{endpoint} {said}");
-            Ok(())
+            Ok(say(format_args!("{endpoint} {said}\n"))?)
         }
     }
 }
@@ -223,18 +222,18 @@ fn change(
 ) -> Result<(), Failure> {
     let tally = carry_out(&mut open(config)?)?;
     let Tally { done, failed, skipped } = tally;
-    println!("{done} {} {what}", plural(done, "request", "requests"));
+    say(format_args!("{done} {} {what}\n", plural(done, "request", "requests")))?;
     if skipped > 0 {
-        println!(
-            "{skipped} {} left out that only mattered while new; --popups takes them too",
+        say(format_args!(
+            "{skipped} {} left out that only mattered while new; --popups takes them too\n",
             plural(skipped, "event", "events")
-        );
+        ))?;
     }
     if failed > 0 {
-        println!(
-            "{failed} {} failed on by a plugin; see: callhook deliveries list --state dead",
+        say(format_args!(
+            "{failed} {} failed on by a plugin; see: callhook deliveries list --state dead\n",
             plural(failed, "event", "events")
-        );
+        ))?;
     }
     Ok(())
 }
@@ -258,11 +257,9 @@ fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
         format!("there is no delivery {id}; `callhook deliveries list` shows all")
     })?;
     if json {
-        println!("{:#}", detail_as_json(&detail));
-        return Ok(());
+        return Ok(say(format_args!("{:#}\n", detail_as_json(&detail)))?);
     }
-    print!("{}", Told(&detail));
-    Ok(())
+    Ok(say(Told(&detail))?)
 }
 
 fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {

@@ -9,9 +9,12 @@ mod plugin;
 mod record;
 mod run;
 
+use std::fmt::Display;
+use std::io::{self, Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Loaded};
@@ -97,11 +100,24 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Settings) => ExitCode::from(2),
+        // Whoever read along has seen enough, such as `head`.
+        Err(Failure::Running(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(Failure::Running(error)) => {
             eprintln!("callhook: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes to stdout. Not `print!`, which panics where nobody reads any longer.
+fn say(text: impl Display) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    write!(out, "{text}").and_then(|()| out.flush()).context("while writing to stdout")
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Reads the settings; tells all that is wrong with them.
@@ -132,7 +148,6 @@ fn tell(path: &Path, faults: &[String]) -> Failure {
 
 /// The runtime that all commands share.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    use anyhow::Context as _;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

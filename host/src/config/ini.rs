@@ -86,6 +86,12 @@ fn without_comment(line: &str) -> &str {
     line
 }
 
+/// Whether `value`, written behind `key = `, is read as it is.
+pub(crate) fn is_value(value: &str) -> bool {
+    let line = format!(" {value}");
+    value.trim() == value && !value.contains(char::is_control) && without_comment(&line) == line
+}
+
 impl Document {
     /// Begins a section; gives its place.
     fn open(&mut self, name: &str, line: usize, report: &mut Report) -> usize {

@@ -34,6 +34,7 @@ pub use self::delivery::{
 };
 pub use self::error::{ConfigError, Fault, Place, Warning, nearest};
 pub use self::filter::{Filter, Pattern};
+pub(crate) use self::ini::is_value;
 pub use self::keys::{SECTIONS, SectionKeys};
 pub use self::pbx::{PbxConfig, PbxSource};
 pub use self::plugin::{EMBEDDED_PLUGINS, PluginConfig, PluginSource, Setting};
