@@ -8,12 +8,13 @@ use super::subject::Endpoint;
 use crate::config::Credentials;
 use crate::request::Request;
 
-/// The words of a command.
-struct Words(Vec<Vec<Piece>>);
+/// The words of a command: an option, a value, or an option with its value.
+#[derive(Default)]
+struct Words(Vec<(&'static str, Vec<Piece>)>);
 
 /// The command. Secrets are variables of the shell, as are the endpoint's credentials.
 pub(super) fn command(request: &Request, endpoint: &Endpoint, secrets: &Secrets) -> String {
-    let mut words = Words(Vec::new());
+    let mut words = Words::default();
     let credentials = match endpoint.is_own(&request.url) {
         true => &endpoint.credentials,
         false => &Credentials::None,
@@ -30,7 +31,7 @@ pub(super) fn command(request: &Request, endpoint: &Endpoint, secrets: &Secrets)
     if request.url.contains("/.") {
         words.plain("--path-as-is");
     }
-    words.0.push(with_parameter(secrets.split(&request.url), credentials));
+    words.pair("", with_parameter(secrets.split(&request.url), credentials));
     for (name, value) in &request.headers {
         // Of `name:` curl would make no header.
         let end = if value.is_empty() { ";" } else { ": " };
@@ -81,23 +82,19 @@ fn authorise(words: &mut Words, credentials: &Credentials) {
 }
 
 impl Words {
-    fn plain(&mut self, word: &str) {
-        self.0.push(vec![Piece::Text(word.to_owned())]);
+    fn plain(&mut self, option: &'static str) {
+        self.pair(option, Vec::new());
     }
 
-    /// An option and its value, which are kept together.
-    fn pair(&mut self, option: &str, value: Vec<Piece>) {
-        let mut word = vec![Piece::Text(option.to_owned()), Piece::Text(String::new())];
-        word.extend(value);
-        self.0.push(word);
+    fn pair(&mut self, option: &'static str, value: Vec<Piece>) {
+        self.0.push((option, value));
     }
 
     fn written(&self) -> String {
-        let word = |pieces: &Vec<Piece>| match pieces.as_slice() {
-            [Piece::Text(option), Piece::Text(empty), value @ ..] if empty.is_empty() => {
-                format!("{option} {}", quoted(value))
-            }
-            pieces => quoted(pieces),
+        let word = |(option, value): &(&str, Vec<Piece>)| match (*option, value.is_empty()) {
+            ("", _) => quoted(value),
+            (option, true) => option.to_owned(),
+            (option, false) => format!("{option} {}", quoted(value)),
         };
         self.0.iter().map(word).collect::<Vec<_>>().join(" \\\n  ")
     }
@@ -106,12 +103,24 @@ impl Words {
 /// For a POSIX shell: nothing within single quotes means anything to it.
 fn quoted(pieces: &[Piece]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    let piece = |piece: &Piece| match piece {
-        Piece::Text(text) if !text.is_empty() && text.chars().all(plain) => text.clone(),
+    let piece = |piece: Piece| match piece {
+        Piece::Text(text) if !text.is_empty() && text.chars().all(plain) => text,
         Piece::Text(text) => format!("'{}'", text.replace('\'', r"'\''")),
         Piece::Secret(variable) => format!("\"${variable}\""),
     };
-    if pieces.is_empty() { "''".to_owned() } else { pieces.iter().map(piece).collect() }
+    joined(pieces).into_iter().map(piece).collect()
+}
+
+/// Texts that follow each other become one.
+fn joined(pieces: &[Piece]) -> Vec<Piece> {
+    let mut joined: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        match (joined.last_mut(), piece) {
+            (Some(Piece::Text(before)), Piece::Text(text)) => before.push_str(text),
+            _ => joined.push(piece.clone()),
+        }
+    }
+    joined
 }
 
 #[cfg(test)]
@@ -127,6 +136,6 @@ mod tests {
             "'it'\\''s $HOME `x` \\ \"y\"\n!'"
         );
         assert_eq!(quoted(&[text("key: "), Piece::Secret("KEY".to_owned())]), "'key: '\"$KEY\"");
-        assert_eq!(quoted(&[]), "''");
+        assert_eq!(quoted(&[text("a b"), text("'")]), r"'a b'\'''");
     }
 }
