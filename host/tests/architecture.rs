@@ -40,7 +40,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "plugins", "routes", "source",
         ],
     ),
-    ("demo", &["app", "clock", "config", "event"]),
+    ("demo", &["app", "clock", "config", "event", "outbox"]),
     ("authoring", &["app", "config", "delivery", "event", "plugins", "request"]),
     ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),

@@ -13,7 +13,7 @@ use crate::plugins::{Outcome, PluginFailure};
 use crate::request::Request;
 
 /// The plugin and its limits, as a heading for people.
-pub fn heading(stage: &Stage<'_>) -> String {
+pub fn heading(stage: &Stage) -> String {
     let Stage { subject, plugin, .. } = stage;
     let mut text = format!(
         "{} {}: {}\nmay take {} and {} per event\n",
@@ -30,7 +30,7 @@ pub fn heading(stage: &Stage<'_>) -> String {
 }
 
 /// A rehearsal, for people.
-pub fn text(stage: &Stage<'_>, trial: &Trial) -> String {
+pub fn text(stage: &Stage, trial: &Trial) -> String {
     let mut text = String::new();
     say(&mut text, &format!("\n=== {}", title(trial)));
     let seen = &trial.rehearsed;
@@ -57,7 +57,7 @@ pub fn text(stage: &Stage<'_>, trial: &Trial) -> String {
 }
 
 /// A rehearsal, for a shell.
-pub fn commands(stage: &Stage<'_>, trial: &Trial) -> String {
+pub fn commands(stage: &Stage, trial: &Trial) -> String {
     let mut text = String::new();
     say(&mut text, &comment(&title(trial)));
     match &trial.rehearsed.result {
@@ -80,7 +80,7 @@ pub fn commands(stage: &Stage<'_>, trial: &Trial) -> String {
 }
 
 /// All rehearsals, for programs. Everything but `took_us` is the same in every run.
-pub fn json(stage: &Stage<'_>, trials: &[Trial]) -> Value {
+pub fn json(stage: &Stage, trials: &[Trial]) -> Value {
     let Stage { subject, plugin, .. } = stage;
     json!({
         "plugin": {
@@ -97,7 +97,7 @@ pub fn json(stage: &Stage<'_>, trials: &[Trial]) -> Value {
     })
 }
 
-fn trial_as_json(stage: &Stage<'_>, trial: &Trial) -> Value {
+fn trial_as_json(stage: &Stage, trial: &Trial) -> Value {
     let event = &trial.given.event;
     let seen = &trial.rehearsed;
     let mut value = json!({
@@ -126,7 +126,7 @@ fn trial_as_json(stage: &Stage<'_>, trial: &Trial) -> Value {
     value
 }
 
-fn request_as_json(stage: &Stage<'_>, request: &Request) -> Value {
+fn request_as_json(stage: &Stage, request: &Request) -> Value {
     let refused = stage.subject.endpoint.refusal(&request.url);
     let shown = stage.secrets.hidden(request);
     let mut value = json!({
@@ -164,7 +164,7 @@ fn title(trial: &Trial) -> String {
     title
 }
 
-fn tell_request(text: &mut String, stage: &Stage<'_>, request: &Request) {
+fn tell_request(text: &mut String, stage: &Stage, request: &Request) {
     let shown = stage.secrets.hidden(request);
     say(text, &format!("{} {}", shown.method, shown.url));
     for (name, value) in &shown.headers {

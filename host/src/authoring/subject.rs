@@ -30,6 +30,8 @@ pub struct Subject {
     pub spec: PluginSpec,
     /// The people of the company.
     pub directory: Arc<Directory>,
+    /// Where they stand.
+    pub directory_file: Option<PathBuf>,
     /// Where its requests would go.
     pub endpoint: Endpoint,
     configured: bool,
@@ -125,6 +127,7 @@ impl Subject {
         Self {
             spec,
             directory: Arc::default(),
+            directory_file: None,
             endpoint: Endpoint::default(),
             configured: false,
             notes: Vec::new(),
@@ -137,6 +140,7 @@ impl Subject {
         let mut found = Self::alone(app::plugin_spec(plugin));
         found.configured = true;
         found.directory = Arc::new(app::directory(settings)?);
+        found.directory_file.clone_from(&settings.directory);
         let names = |endpoint: &&EndpointConfig| endpoint.plugins.iter().any(|it| it == name);
         if let Some(endpoint) = settings.endpoints.iter().find(names) {
             found.endpoint = Endpoint::of(endpoint);
@@ -170,6 +174,7 @@ impl Subject {
         }
         let mut alone = Self::alone(PluginSpec::file(&name, path));
         alone.directory = Arc::new(app::directory(&settings)?);
+        alone.directory_file.clone_from(&settings.directory);
         alone.endpoint = settings.endpoints.first().map(Endpoint::of).unwrap_or_default();
         alone.notes.push(format!("no [plugin.NAME] of {} names this file", config.display()));
         Ok(alone)

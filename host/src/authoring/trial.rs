@@ -8,8 +8,8 @@ use crate::plugins::{Outcome, Plugin, Rehearsed, Runtime};
 use crate::request::Request;
 
 /// A plugin that is ready to be tried.
-pub struct Stage<'a> {
-    pub(super) subject: &'a Subject,
+pub struct Stage {
+    pub(super) subject: Subject,
     pub(super) plugin: Plugin,
     pub(super) secrets: Secrets,
 }
@@ -22,9 +22,9 @@ pub struct Trial {
     pub rehearsed: Rehearsed<Outcome>,
 }
 
-impl<'a> Stage<'a> {
+impl Stage {
     /// Loads the plugin and checks its settings, as the service does.
-    pub fn open(subject: &'a Subject) -> Result<Self, Faults> {
+    pub fn open(subject: Subject) -> Result<Self, Faults> {
         let plugin = Runtime::new()?
             .load(&subject.spec, &subject.directory)
             .map_err(|error| Faults(vec![error.to_string()]))?;

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
 use url::Url;
 
 use super::super::Failure;
-use super::tell;
+use super::{setting, tell};
 use crate::authoring::{
     Given, Stage, Subject, Trial, commands, heading, json, named_events, read_events,
     sample_events, text,
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for (key, value) in &arguments.settings {
         subject.set(key, value).map_err(|fault| tell(&[format!("--set {fault}")]))?;
     }
-    let stage = Stage::open(&subject).map_err(|faults| tell(&faults.0))?;
+    let stage = Stage::open(subject).map_err(|faults| tell(&faults.0))?;
     let trials = given.into_iter().map(|given| stage.give(given));
     let failed = if arguments.json {
         let trials: Vec<Trial> = trials.collect();
@@ -142,14 +142,5 @@ impl FromArgMatches for Script {
         steps.sort_by_key(|(place, _)| *place);
         self.0.extend(steps.into_iter().map(|(_, step)| step));
         Ok(())
-    }
-}
-
-fn setting(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => {
-            Ok((key.trim().to_owned(), value.trim().to_owned()))
-        }
-        _ => Err("expected KEY=VALUE".to_owned()),
     }
 }
