@@ -15,10 +15,8 @@ struct Words(Vec<(&'static str, Vec<Piece>)>);
 /// The command. Secrets are variables of the shell, as are the endpoint's credentials.
 pub(super) fn command(request: &Request, endpoint: &Endpoint, secrets: &Secrets) -> String {
     let mut words = Words::default();
-    let credentials = match endpoint.is_own(&request.url) {
-        true => &endpoint.credentials,
-        false => &Credentials::None,
-    };
+    let own = endpoint.is_own(&request.url);
+    let credentials = if own { &endpoint.credentials } else { &Credentials::None };
     match (request.method.as_str(), request.body.is_empty()) {
         ("GET", true) => {}
         // With -X curl would wait for a body.

@@ -121,8 +121,8 @@ fn trial_as_json(stage: &Stage, trial: &Trial) -> Value {
         Ok(Outcome::Skip(reason)) => ("skip", "reason", json!(reason)),
         Err(failure) => ("failed", "failure", failure_as_json(failure)),
     };
-    value["outcome"] = json!(outcome);
-    value[key] = what;
+    add(&mut value, "outcome", json!(outcome));
+    add(&mut value, key, what);
     value
 }
 
@@ -139,10 +139,16 @@ fn request_as_json(stage: &Stage, request: &Request) -> Value {
         "refused": refused,
     });
     match std::str::from_utf8(&shown.body) {
-        Ok(text) => value["body"] = json!(text),
-        Err(_) => value["body_base64"] = json!(STANDARD.encode(&shown.body)),
+        Ok(text) => add(&mut value, "body", json!(text)),
+        Err(_) => add(&mut value, "body_base64", json!(STANDARD.encode(&shown.body))),
     }
     value
+}
+
+fn add(object: &mut Value, key: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(key.to_owned(), value);
+    }
 }
 
 fn failure_as_json(failure: &PluginFailure) -> Value {

@@ -25,14 +25,13 @@ fn line(text: &mut String, line: &str) {
 }
 
 fn about(setting: &SettingDoc) -> String {
-    let mut about = setting.help.clone();
+    let help = &setting.help;
     match &setting.default {
-        Some(default) if default.is_empty() => about.push_str(" (empty by default)"),
-        Some(default) => about.push_str(&format!(" (default: {default})")),
-        None if setting.required => about.push_str(" (required)"),
-        None => {}
+        Some(default) if default.is_empty() => format!("{help} (empty by default)"),
+        Some(default) => format!("{help} (default: {default})"),
+        None if setting.required => format!("{help} (required)"),
+        None => help.clone(),
     }
-    about
 }
 
 fn value(setting: &SettingDoc) -> String {

@@ -246,7 +246,7 @@ fn settings(path: &Path, plugin: &str) -> Result<Config, Faults> {
         let declared = text.lines().any(|line| line.trim() == format!("[plugin.{plugin}]"));
         let chain = if declared { plugin } else { "plain-get" };
         let url = Endpoint::default().url;
-        text.push_str(&format!("\n[webhook]\nurl = {url}\nplugins = {chain}\n"));
+        text.extend(["\n[webhook]\nurl = ", url.as_str(), "\nplugins = ", chain, "\n"]);
     }
     let parsed = Config::parse(&text, path, &Machine).map(|loaded| loaded.config);
     parsed.map_err(|errors| faults(&errors))
@@ -258,21 +258,17 @@ fn faults(errors: &[ConfigError]) -> Faults {
 
 fn unknown(what: &str, settings: Option<(&Path, &Config)>) -> Faults {
     let mut known: Vec<&str> = EMBEDDED_PLUGINS.to_vec();
-    let mut text = format!("there is no plugin {what:?}; ");
-    match settings {
-        Some((path, settings)) => {
-            known.extend(settings.plugins.iter().map(|plugin| plugin.name.as_str()));
-            known.sort_unstable();
-            known.dedup();
-            text.push_str(&format!("in {} and built in are: {}", path.display(), known.join(", ")));
+    let own = settings.iter().flat_map(|(_, settings)| &settings.plugins);
+    known.extend(own.map(|plugin| plugin.name.as_str()));
+    known.sort_unstable();
+    known.dedup();
+    let all = known.join(", ");
+    let known = match (nearest(what, known.iter().copied()), settings) {
+        (Some(nearest), _) => format!("did you mean {nearest}?"),
+        (None, Some((path, _))) => format!("built in and in {} are: {all}", path.display()),
+        (None, None) => {
+            format!("built in are: {all}; for one of a .ini say --config, for a file its path")
         }
-        None => text.push_str(&format!(
-            "built in are: {}; for one of a .ini say --config, for a file its path",
-            known.join(", ")
-        )),
-    }
-    if let Some(nearest) = nearest(what, known.iter().copied()) {
-        text.push_str(&format!("; did you mean {nearest}?"));
-    }
-    Faults(vec![text])
+    };
+    Faults(vec![format!("there is no plugin {what:?}; {known}")])
 }

@@ -99,9 +99,10 @@ impl Screen {
         let request_id = webhook.header("webhook-id").to_owned();
         let event_id = request_id.split(':').next().unwrap_or_default().to_owned();
         let accepted = (200..300).contains(&webhook.answer);
-        let awaited = match self.whole {
-            true => self.waiting.contains_key(&event_id),
-            false => self.waiting.remove(&event_id).is_some(),
+        let awaited = if self.whole {
+            self.waiting.contains_key(&event_id)
+        } else {
+            self.waiting.remove(&event_id).is_some()
         };
         if accepted && awaited {
             self.counts.delivered += 1;

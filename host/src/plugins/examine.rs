@@ -97,26 +97,28 @@ impl Runtime {
     }
 }
 
+/// What a plugin gets from the interfaces, and from packages that end in a slash.
+const NOTES: [(&str, &str); 15] = [
+    ("callhook:plugin/types", "the words that events and requests are made of"),
+    ("callhook:plugin/settings", "the plugin's section of the .ini"),
+    ("callhook:plugin/directory", "the people of the CSV file in [directory]"),
+    ("callhook:plugin/memory", "a small store per call"),
+    ("callhook:plugin/log", "lines in the host's log"),
+    ("wasi:cli/environment", "empty: there are no variables and no arguments"),
+    ("wasi:cli/stdin", "empty"),
+    ("wasi:cli/stdout", "kept, and shown when the plugin fails"),
+    ("wasi:cli/stderr", "kept, and shown when the plugin fails"),
+    ("wasi:cli/exit", "ends the call as a failure"),
+    ("wasi:cli/", "there is no terminal"),
+    ("wasi:clocks/", "the time"),
+    ("wasi:filesystem/", "empty: there are no files"),
+    ("wasi:io/", "streams, and waiting, which ends at the deadline"),
+    ("wasi:random/", "random numbers"),
+];
+
 /// What a plugin gets from an interface.
 fn note(import: &str) -> &'static str {
     let (interface, _) = import.split_once('@').unwrap_or((import, ""));
-    const NOTES: [(&str, &str); 15] = [
-        ("callhook:plugin/types", "the words that events and requests are made of"),
-        ("callhook:plugin/settings", "the plugin's section of the .ini"),
-        ("callhook:plugin/directory", "the people of the CSV file in [directory]"),
-        ("callhook:plugin/memory", "a small store per call"),
-        ("callhook:plugin/log", "lines in the host's log"),
-        ("wasi:cli/environment", "empty: there are no variables and no arguments"),
-        ("wasi:cli/stdin", "empty"),
-        ("wasi:cli/stdout", "kept, and shown when the plugin fails"),
-        ("wasi:cli/stderr", "kept, and shown when the plugin fails"),
-        ("wasi:cli/exit", "ends the call as a failure"),
-        ("wasi:cli/", "there is no terminal"),
-        ("wasi:clocks/", "the time"),
-        ("wasi:filesystem/", "empty: there are no files"),
-        ("wasi:io/", "streams, and waiting, which ends at the deadline"),
-        ("wasi:random/", "random numbers"),
-    ];
     let note = NOTES.iter().find(|(known, _)| {
         *known == interface || known.ends_with('/') && interface.starts_with(known)
     });
