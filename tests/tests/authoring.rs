@@ -516,3 +516,77 @@ fn check_names_every_import_that_is_refused_and_why() {
     assert!(ended.err.contains("build with `--disable all`"), "{}", ended.err);
     assert!(ended.out.contains("empty: there are no variables"), "{}", ended.out);
 }
+
+// === Cases ===
+
+#[test]
+fn cases_hold_what_comes_against_what_must_come() {
+    let folder = folder();
+    let path = EXAMPLE.display().to_string();
+    let cases = folder.path().join("cases");
+    for name in ["ringing", "end"] {
+        fs::create_dir_all(cases.join(name)).unwrap();
+        fs::write(cases.join(name).join("event.json"), plugin(&["samples", name]).out).unwrap();
+    }
+    let cases = cases.display().to_string();
+    let arguments = ["test", path.as_str(), "--cases", &cases];
+
+    // Nobody has said yet what must come.
+    let ended = plugin(&arguments);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.err.contains("expect.json: cannot be read"), "{}", ended.err);
+    let ended = plugin(&["test", path.as_str(), "--cases", &cases, "--write"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let ended = plugin(&arguments);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), "ok      end\nok      ringing\n"));
+
+    // From now on another outcome is a failure.
+    let ended = plugin(&["test", path.as_str(), "--cases", &cases, "--set", "source=Brno"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.contains("FAILED  end\n"), "{}", ended.out);
+    assert!(ended.out.contains("expected \"callhook\", got \"Brno\""), "{}", ended.out);
+    assert_eq!(ended.err, "callhook: 2 of 2 cases failed\n");
+
+    // Settings of its own.
+    let ini = format!("[plugin.other]\nfile = {path}\nsource = Brno\n");
+    fs::write(Path::new(&cases).join("end/config.ini"), ini).unwrap();
+    let ended = plugin(&arguments);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.contains("FAILED  end\n") && ended.out.contains("ok      ringing\n"));
+
+    let nowhere = plugin(&["test", path.as_str(), "--cases", "/nowhere"]);
+    assert_eq!(nowhere.code, Some(2));
+    assert!(nowhere.err.contains("/nowhere: the folder of cases cannot be read"));
+}
+
+// === The demo ===
+
+fn demo(arguments: &[&str]) -> Ended {
+    let mut all = vec!["demo", "--pace", "100ms"];
+    all.extend(arguments);
+    let output = Callhook::command(&all).output().expect("it starts");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[test]
+fn the_demo_plays_calls_to_a_plugin_and_shows_what_it_sends() {
+    let ended = demo(&["--plugin", &EXAMPLE.display().to_string(), "--set", "source=Brno"]);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.err);
+    assert!(ended.out.contains("  webhook    POST / (200)\n"), "{}", ended.out);
+    assert!(ended.out.contains("\"event\":\"ringing\""), "{}", ended.out);
+    let counts = ended.out.lines().last().unwrap();
+    assert!(counts.starts_with("3 calls, ") && counts.ends_with(" webhooks delivered"), "{counts}");
+    assert!(ended.out.lines().all(|line| line.chars().count() <= 80), "{}", ended.out);
+}
+
+#[test]
+fn the_demo_says_why_a_plugin_failed() {
+    let ended = demo(&["--plugin", &HOSTILE.display().to_string(), "--set", "do=panic"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.out);
+    assert!(ended.out.contains("given up     "), "{}", ended.out);
+    assert!(ended.out.contains("the CRM has no field"), "{}", ended.out);
+    let ended = demo(&["--plugin", "nowhere.wasm"]);
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.err.contains("nowhere.wasm"), "{}", ended.err);
+}

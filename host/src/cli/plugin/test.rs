@@ -44,13 +44,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
         };
         let differences = try_case(case, stage, arguments.write)?;
-        match differences.as_slice() {
-            [] => println!("ok      {}", case.name),
-            _ => {
-                failed += 1;
-                println!("FAILED  {}", case.name);
-            }
-        }
+        let verdict = if differences.is_empty() { "ok    " } else { "FAILED" };
+        println!("{verdict}  {}", case.name);
+        failed += usize::from(!differences.is_empty());
         for difference in differences {
             println!("        {difference}");
         }
