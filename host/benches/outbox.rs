@@ -39,6 +39,7 @@ fn commit(first: u64, count: u64) -> Commit {
             generation: 0,
             expires_in: None,
             class: Class::Core,
+            base: request.url.clone(),
             request,
         });
     }

@@ -22,7 +22,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use self::health::Health;
-pub use self::operator::{Operator, Replay, Tally, deliveries, each};
+pub use self::operator::{Operator, Replay, Tally, deliveries, each, goes_to};
 pub use self::record::record;
 pub use self::reload::Reload;
 use self::reload::{Service, restored};

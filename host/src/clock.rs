@@ -23,27 +23,56 @@ impl Moment {
     }
 }
 
+#[cfg(test)]
+impl Moment {
+    fn later(self, seconds: u64) -> Self {
+        let passed = Duration::from_secs(seconds);
+        Self { wall: self.wall + passed, mono: self.mono + passed }
+    }
+}
+
 /// The machine's clocks, or the machine's monotonic clock with a wall clock that stands still.
 #[derive(Clone, Debug)]
 pub struct Clock {
     started: Instant,
     stopped_wall: Option<jiff::Timestamp>,
+    /// What a test has let pass, in seconds.
+    #[cfg(test)]
+    skipped: std::sync::Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Clock {
     /// The machine's clocks.
     pub fn system() -> Self {
-        Self { started: Instant::now(), stopped_wall: None }
+        Self::starting(None)
     }
 
     /// Time passes, but the wall shows `wall` for ever: for ids that can be foretold.
     pub fn with_stopped_wall(wall: jiff::Timestamp) -> Self {
-        Self { started: Instant::now(), stopped_wall: Some(wall) }
+        Self::starting(Some(wall))
+    }
+
+    fn starting(stopped_wall: Option<jiff::Timestamp>) -> Self {
+        Self {
+            started: Instant::now(),
+            stopped_wall,
+            #[cfg(test)]
+            skipped: std::sync::Arc::default(),
+        }
+    }
+
+    /// Lets time pass for all clones, without waiting for it.
+    #[cfg(test)]
+    pub(crate) fn skip(&self, seconds: u64) {
+        self.skipped.fetch_add(seconds, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Reads both clocks.
     pub fn now(&self) -> Moment {
         let wall = self.stopped_wall.unwrap_or_else(jiff::Timestamp::now);
-        Moment { wall, mono: self.started.elapsed() }
+        let moment = Moment { wall, mono: self.started.elapsed() };
+        #[cfg(test)]
+        let moment = moment.later(self.skipped.load(std::sync::atomic::Ordering::Relaxed));
+        moment
     }
 }

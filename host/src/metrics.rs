@@ -82,6 +82,8 @@ pub struct Metrics {
     pub concurrency_limit: Family<OneEndpoint, Gauge>,
     /// Attempts under way.
     pub in_flight: Family<OneEndpoint, Gauge>,
+    /// By how many seconds the endpoint's clock is ahead of ours.
+    pub clock_skew: Family<OneEndpoint, Gauge>,
     /// How long attempts took.
     pub request_duration: Durations,
     /// Requests that wait to be sent.
@@ -170,6 +172,12 @@ impl Metrics {
             self.concurrency_limit.clone(),
         );
         r.register("in_flight", "Attempts under way", self.in_flight.clone());
+        r.register_with_unit(
+            "clock_skew",
+            "By how much the endpoint's clock is ahead of ours",
+            Unit::Seconds,
+            self.clock_skew.clone(),
+        );
         r.register_with_unit(
             "http_client_request_duration",
             "How long attempts took",

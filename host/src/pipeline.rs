@@ -280,6 +280,7 @@ fn new_request(event: &CallEvent, planned: Planned) -> NewRequest {
         generation: 0,
         expires_in: is_popup(&event.kind).then_some(planned.popup_expiry),
         class: class(&event.kind),
+        base: planned.base,
         request: planned.request,
     };
     if !planned.ordered {

@@ -36,6 +36,13 @@ fn flush(run: &mut String, masked: &mut String) {
     masked.extend(run.drain(..).map(mask));
 }
 
+/// What a header's value may be shown as: nothing of one that is named as secrets usually are.
+pub fn header<'a>(name: &str, value: &'a str) -> &'a str {
+    let name = name.to_lowercase();
+    let secret = ["auth", "cookie", "key", "password", "secret", "session", "token"];
+    if secret.iter().any(|word| name.contains(word)) { "***" } else { value }
+}
+
 /// A URL without user, password, query and fragment.
 pub fn address(url: &str) -> String {
     let bare = url.split(['?', '#']).next().unwrap_or_default();
@@ -61,6 +68,14 @@ mod tests {
         );
         assert_eq!(numbers(""), "");
         assert_eq!(numbers("1234567"), "*******");
+    }
+
+    #[test]
+    fn headers_named_like_secrets_are_hidden() {
+        for name in ["Authorization", "X-Api-Key", "x-crm-token", "Cookie", "proxy-authorization"] {
+            assert_eq!(header(name, "value"), "***", "{name}");
+        }
+        assert_eq!(header("content-type", "value"), "value");
     }
 
     #[test]

@@ -46,7 +46,18 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("shutdown", &[]),
     (
         "cli",
-        &["app", "authoring", "clock", "config", "demo", "event", "outbox", "plugins", "shutdown"],
+        &[
+            "app",
+            "authoring",
+            "clock",
+            "config",
+            "demo",
+            "event",
+            "outbox",
+            "plugins",
+            "redact",
+            "shutdown",
+        ],
     ),
     ("failpoint", &[]),
 ];

@@ -100,6 +100,7 @@ pub(crate) fn commit(plugin: &Plugin, url: &str, number: i64) -> Commit {
         generation: 0,
         expires_in: None,
         class: Class::Core,
+        base: url.to_owned(),
         request,
     }));
     commit

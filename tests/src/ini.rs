@@ -102,6 +102,25 @@ impl Ini {
         self.database.clone().unwrap_or_else(|| self.folder().join("callhook.db"))
     }
 
+    /// Puts other words in the place of some in the file that is still to be written.
+    ///
+    /// # Panics
+    ///
+    /// If they are not there.
+    #[must_use]
+    pub fn rewritten(mut self, old: &str, new: &str) -> Self {
+        let parts = [&mut self.pbx, &mut self.webhook, &mut self.more];
+        let part = parts.into_iter().find(|part| part.contains(old));
+        let part = part.unwrap_or_else(|| panic!("{old:?} is nowhere"));
+        *part = part.replace(old, new);
+        self
+    }
+
+    /// Where the file is, once it is written.
+    pub fn path(&self) -> PathBuf {
+        self.folder().join("callhook.ini")
+    }
+
     /// Writes the file and says where it is.
     ///
     /// # Panics

@@ -22,6 +22,7 @@ mod oracle;
 mod process;
 mod proxy;
 mod recorder;
+pub mod tls;
 
 pub use component::component;
 pub use crowd::{Bustle, Crowd};

@@ -10,12 +10,12 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use callhook_pbx::{Call, Pbx};
-use promises::{Answer, Arrival, Callhook, Crowd, Ini, Ledger, Oracle};
+use promises::{Answer, Arrival, Callhook, Crowd, Ini, Ledger, Oracle, component};
 
 const CALLER: &str = "420774852629";
 const LONG: Duration = Duration::from_mins(1);
@@ -159,45 +159,114 @@ async fn a_ringing_that_comes_too_late_is_not_sent_and_its_end_is() {
     assert!(hook.stop().await.success());
 }
 
-/// HMAC-SHA256 by a program that shares nothing with the service; `None` where it is missing.
-fn hmac(hexadecimal_key: &str, text: &str) -> Option<String> {
-    let script = "import sys, hmac, hashlib, base64\n\
-                  mac = hmac.new(bytes.fromhex(sys.argv[1]), sys.argv[2].encode(), hashlib.sha256)\n\
-                  print(base64.b64encode(mac.digest()).decode())";
+/// Has somebody else verify a signature: the reference implementation in Python, where it is
+/// installed (`pip install standardwebhooks`), else Python's own HMAC. Gives who did, and what it
+/// came to; `None` without Python.
+fn verify(secret: &str, arrival: &Arrival) -> Option<(String, bool)> {
+    let script = r#"
+import sys, base64, hmac, hashlib
+secret, id, stamp, signatures, body = sys.argv[1:]
+try:
+    from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+    print("standardwebhooks")
+    headers = {"webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": signatures}
+    try:
+        Webhook(secret).verify(body, headers, json_parse=False)
+    except WebhookVerificationError:
+        sys.exit(1)
+except ImportError:
+    print("hmac")
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    mac = hmac.new(key, f"{id}.{stamp}.{body}".encode(), hashlib.sha256).digest()
+    expected = "v1," + base64.b64encode(mac).decode()
+    sys.exit(0 if expected in signatures.split(" ") else 1)
+"#;
+    let body = String::from_utf8_lossy(&arrival.body).into_owned();
+    let signed = ["webhook-timestamp", "webhook-signature"].map(|name| arrival.header(name));
     let mut python = Command::new("python3");
-    python.args(["-c", script, hexadecimal_key, text]).stderr(Stdio::null());
+    python.args(["-c", script, secret, arrival.id(), signed[0], signed[1], &body]);
     let output = python.output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let who = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (!who.is_empty()).then_some((who, output.status.success()))
 }
 
 #[tokio::test]
 async fn each_attempt_is_signed_anew_with_all_keys() {
-    // Twenty-four bytes 0x00 and 0xff, in Base64.
-    let (old, new) = ("A".repeat(32), "/".repeat(32));
-    let keys = format!("secret = whsec_{new}, {old}");
-    let office = Office::open(&["events = ringing", &keys]).await;
-    let hook = Callhook::start(&office.ini).await;
-    office.oracle.script(|number, _| Answer::Status(if number == 0 { 503 } else { 200 }));
-    office.call();
-    office.oracle.wait("the second attempt", |all| all.len() == 2).await;
-    for arrival in office.oracle.arrived() {
-        let stamp = arrival.header("webhook-timestamp");
-        let seconds: u64 = stamp.parse().expect("a time in seconds");
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-        assert!(now.abs_diff(seconds) < 300, "a receiver takes it within five minutes only");
-        assert!(!arrival.id().contains('.') && !stamp.contains('.'));
-        let signed = format!("{}.{stamp}.", arrival.id());
-        let signatures: Vec<&str> = arrival.header("webhook-signature").split(' ').collect();
-        assert_eq!(signatures.len(), 2, "{arrival:?}");
-        for (key, signature) in [("ff", signatures[0]), ("00", signatures[1])] {
-            let Some(mac) = hmac(&key.repeat(24), &signed) else {
-                println!("SKIPPED: no python3, so nobody else to sign.");
-                return;
-            };
-            assert_eq!(signature, format!("v1,{mac}"));
+    let [old, new, other] = ["A", "/", "B"].map(|letter| format!("whsec_{}", letter.repeat(32)));
+    let plugin = format!("file = {}", component("hostile").display());
+    // Without a body, and with one.
+    for plugins in ["plugins = plain-get", "plugins = nasty"] {
+        let office = Office::open(&["events = ringing", plugins]).await;
+        let Office { pbx, oracle, ini } = office;
+        let ini = ini.webhook(&format!("secret = {new}, {old}"));
+        let ini = ini.section("plugin.nasty", &[&plugin, "do = random"]);
+        let office = Office { pbx, oracle, ini };
+        let hook = Callhook::start(&office.ini).await;
+        office.oracle.script(|number, _| Answer::Status(if number == 0 { 503 } else { 200 }));
+        office.call();
+        office.oracle.wait("the second attempt", |all| all.len() == 2).await;
+        for arrival in office.oracle.arrived() {
+            assert_eq!(arrival.body.is_empty(), plugins.contains("plain-get"));
+            let stamp = arrival.header("webhook-timestamp");
+            let seconds: u64 = stamp.parse().expect("a time in seconds");
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+            assert!(now.abs_diff(seconds) < 300, "a receiver takes it within five minutes only");
+            assert!(!arrival.id().contains('.') && !stamp.contains('.'));
+            let signatures = arrival.header("webhook-signature").split(' ').count();
+            assert_eq!(signatures, 2, "{arrival:?}");
+            for (key, good) in [(&old, true), (&new, true), (&other, false)] {
+                let Some((who, verified)) = verify(key, &arrival) else {
+                    println!("SKIPPED: no python3, so nobody else to verify.");
+                    return;
+                };
+                assert_eq!(verified, good, "{who} says so of {key}: {arrival:?}");
+                println!("{who} has verified");
+            }
         }
+        let attempts: Vec<_> = office.oracle.arrived().iter().map(Arrival::attempt).collect();
+        assert_eq!(attempts, [1, 2]);
+        assert!(hook.stop().await.success());
     }
-    let attempts: Vec<_> = office.oracle.arrived().iter().map(Arrival::attempt).collect();
-    assert_eq!(attempts, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_pause_that_was_asked_for_outlasts_a_restart_and_a_reload() {
+    const WAIT: Duration = Duration::from_secs(4);
+    let office = Office::open(&["events = ringing", "popup_expiry = 1h"]).await;
+    office.oracle.script(|number, _| match number {
+        0 => Answer::header(503, "retry-after", &WAIT.as_secs().to_string()),
+        _ => Answer::Status(200),
+    });
+    let hook = Callhook::start(&office.ini).await;
+    office.call();
+    let tried = |ledger: &Ledger| ledger.entries.iter().any(|entry| entry.attempts == 1);
+    Ledger::wait(&office.ini.database(), LONG, "it is tried", tried).await;
+    let asked = office.oracle.arrived()[0].wall + WAIT;
+    assert!(hook.stop().await.success());
+    let hook = Callhook::start(&office.ini).await;
+    office.call();
+    office.ini.rewrite("popup_expiry = 1h", "popup_expiry = 2h");
+    hook.reload().await;
+    office.call();
+    assert!(office.states(3).await.iter().all(|(state, _)| state == "delivered"));
+    let early = office.oracle.arrived().iter().skip(1).filter(|next| next.wall < asked).count();
+    assert_eq!(early, 0, "requests within the time that it wanted to be left alone");
+    assert!(hook.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_told_once_and_counted() {
+    let office = Office::open(&["events = ringing"]).await;
+    office.oracle.script(|_, arrival| {
+        let date = httpdate::fmt_http_date(arrival.wall + Duration::from_mins(10));
+        Answer::header(200, "date", &date)
+    });
+    let hook = Callhook::start(&office.ini).await;
+    (0..3).for_each(|_| drop(office.call()));
+    office.states(3).await;
+    let skew = hook.metric("callhook_clock_skew_seconds{endpoint=\"webhook\"}").await;
+    let skew = skew.expect("it is counted");
+    assert!((590.0..=600.0).contains(&skew), "{skew}");
+    assert_eq!(hook.logged("The endpoint's clock is so far ahead of ours"), 1);
     assert!(hook.stop().await.success());
 }

@@ -9,10 +9,12 @@
 )]
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use callhook_pbx::{Call, Pbx};
 use callhook_receiver::{Receiver, Webhook};
-use promises::{Callhook, Ini, PATIENCE, expect, gist, gists};
+use promises::{Answer, Callhook, Ini, Oracle, PATIENCE, expect, gist, gists};
+use tokio::sync::watch;
 
 const CALLER: &str = "420774852629";
 const RANG: &str = "ringing 106 ext 1-0";
@@ -170,4 +172,37 @@ async fn what_needs_a_restart_is_said_and_the_rest_is_applied() {
     hang_up(&pbx, &ringing);
     expect(&receiver, &[MISSED]).await;
     assert!(!ini.folder().join("other.db").exists());
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_is_on_its_way_is_spent_once() {
+    let (pbx, tokens, oracle) = (
+        Pbx::small_office().start().await.expect("the exchange starts"),
+        Oracle::start().await,
+        Oracle::start().await,
+    );
+    let gate = Arc::new(watch::Sender::new(false));
+    let granted = r#"{"access_token":"a","refresh_token":"r1","expires_in":3600}"#;
+    let granted = Answer::With(200, Vec::new(), granted.to_owned());
+    tokens.answer(Answer::Behind(Arc::clone(&gate), Box::new(granted)));
+    let token_url = format!("auth_token_url = {}", tokens.url());
+    let ini = [
+        "events = ringing",
+        "auth = refresh-token",
+        "auth_client_id = callhook",
+        "auth_refresh_token = r0",
+        "concurrency = 2",
+        token_url.as_str(),
+    ];
+    let ini = ini.iter().fold(Ini::new(&pbx, &oracle.url()), |ini, line| ini.webhook(line));
+    let hook = Callhook::start(&ini).await;
+    call(&pbx);
+    tokens.wait("the token is asked for", |all| all.len() == 1).await;
+    ini.rewrite("concurrency = 2", "concurrency = 3");
+    hook.reload().await;
+    call(&pbx);
+    gate.send_replace(true);
+    oracle.wait("both requests", |all| all.len() == 2).await;
+    assert_eq!(tokens.count(), 1, "{:?}", tokens.arrived());
+    assert!(hook.stop().await.success());
 }

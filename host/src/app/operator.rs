@@ -8,11 +8,11 @@ use anyhow::Context as _;
 
 use super::{App, Faults, settings};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::delivery::disabled_name;
+use crate::config::{Config, EndpointConfig};
+use crate::delivery::{disabled_name, follow};
 use crate::outbox::{
-    DeliveryDetail, DeliveryFilter, DeliveryRow, Scan, Selection, SqliteEditor, SqliteReader,
-    StoredEvent,
+    DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Scan, Selection, SqliteEditor,
+    SqliteReader, StoredEvent,
 };
 use crate::pipeline::{self, Replayed, Scope};
 use crate::routes::Route;
@@ -26,6 +26,17 @@ const PAGE: usize = 500;
 /// Opens the database of these settings for reading.
 pub fn deliveries(config: &Config) -> anyhow::Result<impl Scan> {
     SqliteReader::open(&config.storage, Clock::system())
+}
+
+/// Where the next attempt at a delivery goes by these settings, if there may be one and it goes
+/// elsewhere than the request was made for.
+pub fn goes_to(config: &Config, detail: &DeliveryDetail) -> Option<String> {
+    let made_for = &detail.request.as_ref()?.url;
+    let mut endpoints = config.endpoints.iter();
+    let endpoint = endpoints.find(|endpoint| endpoint.name == detail.row.endpoint)?;
+    let today = follow(made_for, detail.base.as_deref(), &endpoint.url);
+    let moved = detail.row.state != DeliveryState::Delivered && today != *made_for;
+    moved.then(|| today.into_owned())
 }
 
 /// Some of the stored events.
@@ -106,8 +117,8 @@ impl Operator {
 
     /// Lets requests go again to an endpoint that was switched off. `false` if it was not.
     pub fn resume(&mut self, endpoint: &str) -> anyhow::Result<bool> {
-        self.app.endpoint(endpoint)?;
-        self.editor.forget(&disabled_name(endpoint))
+        let url = &self.app.endpoint(endpoint)?.url;
+        self.editor.forget(&disabled_name(endpoint, url))
     }
 
     fn again(
@@ -155,11 +166,10 @@ impl Operator {
 }
 
 impl App {
-    /// Fails if the settings have no endpoint of this name.
-    fn endpoint(&self, name: &str) -> anyhow::Result<()> {
-        let there = self.config.endpoints.iter().any(|endpoint| endpoint.name == name);
-        anyhow::ensure!(there, "there is no endpoint {name} in the settings");
-        Ok(())
+    /// The endpoint of this name. Fails if the settings have none.
+    fn endpoint(&self, name: &str) -> anyhow::Result<&EndpointConfig> {
+        let there = self.config.endpoints.iter().find(|endpoint| endpoint.name == name);
+        there.with_context(|| format!("there is no endpoint {name} in the settings"))
     }
 
     /// The routes to all endpoints, or to one.

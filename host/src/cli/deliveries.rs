@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use self::shown::{Line, Told, detail_as_json, row_as_json};
 use super::{ConfigArgument, Failure, log, say};
-use crate::app::{Operator, Replay, Tally, deliveries, each};
+use crate::app::{Operator, Replay, Tally, deliveries, each, goes_to};
 use crate::config::{Config, Loaded, LogConfig, LogLevel};
 use crate::outbox::{DeliveryFilter, DeliveryState, Scan as _, Selection};
 
@@ -256,10 +256,11 @@ fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
     let detail = deliveries(config)?.show(id)?.with_context(|| {
         format!("there is no delivery {id}; `callhook deliveries list` shows all")
     })?;
+    let goes_to = goes_to(config, &detail);
     if json {
-        return Ok(say(format_args!("{:#}\n", detail_as_json(&detail)))?);
+        return Ok(say(format_args!("{:#}\n", detail_as_json(&detail, goes_to.as_deref())))?);
     }
-    Ok(say(Told(&detail))?)
+    Ok(say(Told { detail: &detail, goes_to: goes_to.as_deref() })?)
 }
 
 fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {
@@ -268,7 +269,8 @@ fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {
     each(&kept, filter, usize::MAX, |row| {
         // It may have been pruned since it was listed.
         if let Some(detail) = kept.show(&row.id)? {
-            writeln!(out, "{}", detail_as_json(&detail)).context("while writing to stdout")?;
+            let json = detail_as_json(&detail, goes_to(config, &detail).as_deref());
+            writeln!(out, "{json}").context("while writing to stdout")?;
         }
         Ok(true)
     })?;

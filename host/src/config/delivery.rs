@@ -13,6 +13,7 @@ use url::{Host, Url};
 
 use super::credentials;
 use super::error::Fault;
+use super::proxy::{self, Proxy};
 use super::secret::Secret;
 use super::section::{Reader, Value, hidden};
 use super::value;
@@ -68,7 +69,7 @@ pub struct DeliveryConfig {
     /// What the host shows of itself in TLS.
     pub client_certificate: Option<ClientCertificate>,
     /// An HTTP proxy to go through.
-    pub proxy: Option<Url>,
+    pub proxy: Option<Proxy>,
 }
 
 /// What a request that fails does to those behind it in its lane.
@@ -220,7 +221,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> DeliveryConfig {
         ca_file: reader.optional("ca_file", value::file),
         insecure: reader.or("insecure", usual.insecure, value::flag),
         client_certificate: client_certificate(reader),
-        proxy: reader.optional("proxy", proxy),
+        proxy: proxy::read(reader),
     };
     if delivery.insecure {
         reader.warn("insecure", "any certificate is accepted, so anybody can pose as the receiver");
@@ -333,13 +334,4 @@ fn client_certificate(reader: &mut Reader<'_>) -> Option<ClientCertificate> {
         reader.required("client_certificate", "the PEM file that client_key is for", value::file);
     let key = reader.required("client_key", "the PEM file with the certificate's key", value::file);
     Some(ClientCertificate { certificate: certificate?, key: key? })
-}
-
-fn proxy(value: &Value<'_>) -> Result<Url, Fault> {
-    let url = value::address(value)?;
-    if url.path() != "/" || url.query().is_some() {
-        let expected = "a proxy's address without a path, such as http://proxy.example.com:3128";
-        return Err(value::not_address(value, expected));
-    }
-    Ok(url)
 }

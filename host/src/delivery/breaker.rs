@@ -81,6 +81,15 @@ impl Breaker {
         Self { config, state: State::Closed, parts: VecDeque::new(), connects: 0 }
     }
 
+    /// Goes on by other settings, with a probe at once if it is open.
+    pub(super) fn adopt(&mut self, config: BreakerConfig, now: Duration) {
+        self.config = config;
+        if let State::Open { probe_at, wait } = &mut self.state {
+            *probe_at = now;
+            *wait = (*wait).min(config.last_probe);
+        }
+    }
+
     /// What it lets through at the moment.
     pub(super) fn state(&self) -> State {
         self.state

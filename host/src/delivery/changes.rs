@@ -2,7 +2,8 @@
 //!
 //! An endpoint whose settings change gets another worker. The old one claims nothing more and
 //! settles what it has in flight by itself; what is claimed is nobody else's, so nothing is sent
-//! twice, and the lanes keep their order.
+//! twice, and the lanes keep their order. What is known of the endpoint goes over to the new one:
+//! how it stands, while its address stays, and its tokens, while they come from the same place.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -64,14 +65,16 @@ impl Changes {
         let before = self.endpoints.all();
         let endpoint = |settings: EndpointSettings| {
             // A file may have changed under the same name.
-            let same = before.iter().find(|old| old.settings == settings);
-            if let Some(same) = same.filter(|_| !settings.names_files()) {
+            let old = before.iter().find(|old| old.settings.name == settings.name);
+            let same = old.filter(|old| old.settings == settings && !settings.names_files());
+            if let Some(same) = same {
                 return Ok(Arc::clone(same));
             }
             let context = format!("while preparing the endpoint {}", settings.name);
-            Endpoint::new(settings, Arc::clone(&self.outbox), self.clock.clone(), &self.metrics)
-                .map(Arc::new)
-                .context(context)
+            let (outbox, clock) = (Arc::clone(&self.outbox), self.clock.clone());
+            let old = old.map(|old| &**old);
+            let new = Endpoint::new(settings, old, outbox, clock, &self.metrics);
+            new.map(Arc::new).context(context)
         };
         endpoints.into_iter().map(endpoint).collect::<anyhow::Result<_>>().map(Prepared)
     }
@@ -108,6 +111,7 @@ impl Running {
     }
 
     fn start(&mut self, endpoint: Arc<Endpoint>) -> Current {
+        endpoint.take_over();
         let (stop, stopped) = watch::channel(Stop::No);
         self.tasks.spawn(worker::run(Arc::clone(&endpoint), stopped));
         Current { endpoint, stop }

@@ -65,6 +65,12 @@ impl Concurrency {
         }
     }
 
+    /// Goes on with another ceiling.
+    pub(super) fn adopt(&mut self, ceiling: usize) {
+        self.ceiling = ceiling.max(1);
+        self.limit = self.limit.min(self.ceiling);
+    }
+
     /// So many at once.
     pub(super) fn limit(&self) -> usize {
         self.limit

@@ -96,7 +96,10 @@ impl Connector {
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let proxy = match &settings.proxy {
             None => None,
-            Some(url) => Some(Proxy::new(url, Guard::new(url, &[], &[], &settings.forbidden)?)?),
+            Some(proxy) => {
+                let guard = Guard::new(&proxy.url, &[], &[], &settings.forbidden)?;
+                Some(Proxy::new(proxy, guard)?)
+            }
         };
         let tls = TlsConnector::from(Arc::new(tls));
         Ok(Self(Arc::new(Inner { guard, dialler, tls, proxy })))

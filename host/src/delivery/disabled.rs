@@ -1,43 +1,42 @@
 //! An endpoint that answered 410 stays switched off, over restarts too, until its URL is changed
-//! or the operator lifts it. Nothing is lost meanwhile: its requests wait.
+//! or the operator lifts it. Nothing is lost meanwhile: its requests wait. It is the address that
+//! is gone, so the endpoint is not switched off at another one, and is if it comes back to it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use url::Url;
 
 use super::endpoint::Endpoint;
 
 /// How often to look whether the operator has lifted it.
 pub(super) const LOOK: Duration = Duration::from_secs(5);
 
-/// Under this name the outbox keeps the URL that was gone. Forgetting it lifts the switching-off,
-/// from another process too.
-pub fn kept_name(endpoint: &str) -> String {
-    format!("disabled:{endpoint}")
+/// Under this name the outbox keeps that the endpoint's address is gone. Forgetting it lifts the
+/// switching-off, from another process too.
+pub fn kept_name(endpoint: &str, url: &Url) -> String {
+    format!("disabled:{endpoint}:{url}")
 }
 
 impl Endpoint {
     /// Takes up what was kept by an earlier process.
-    pub(super) fn restore(&self) -> anyhow::Result<()> {
-        let name = kept_name(&self.settings.name);
-        let Some(gone) = self.outbox.kept(&name).context("while reading whether it is disabled")?
-        else {
-            return Ok(());
-        };
-        let endpoint = &self.settings.name;
-        if gone == self.settings.url.as_str() {
+    pub(super) fn restore_disabled(&self) -> anyhow::Result<()> {
+        let kept = self.outbox.kept(&self.kept_name());
+        if kept.context("while reading whether it is disabled")?.is_some() {
             self.gate().disable(true);
+            let endpoint = &self.settings.name;
             tracing::error!(
                 endpoint,
-                "The endpoint stays disabled, because it answered 410: \
-                change its url, or enable it again."
+                "The endpoint stays disabled, because it answered 410: change its url, or see \
+                 `callhook deliveries resume`."
             );
-        } else {
-            drop(self.outbox.keep(&name, None));
-            tracing::info!(endpoint, "The endpoint has another URL and is enabled again.");
         }
         Ok(())
+    }
+
+    fn kept_name(&self) -> String {
+        kept_name(&self.settings.name, &self.settings.url)
     }
 
     /// Switches the endpoint off for good.
@@ -46,7 +45,8 @@ impl Endpoint {
         if self.gate().is_disabled() {
             return;
         }
-        let kept = self.outbox.keep(&kept_name(endpoint), Some(self.settings.url.as_str())).await;
+        let since = self.clock.now().wall.to_string();
+        let kept = self.outbox.keep(&self.kept_name(), Some(&since)).await;
         if let Err(error) = kept {
             tracing::warn!(endpoint, %error, "That the endpoint is gone will be found out again.");
         }
@@ -54,14 +54,14 @@ impl Endpoint {
             tracing::error!(
                 endpoint,
                 "The endpoint answered 410, it is gone: nothing more is sent there, its requests \
-                 wait. Change its url, or enable it again."
+                 wait. Change its url, or see `callhook deliveries resume`."
             );
         }
     }
 
     /// Lifts the switching-off.
     pub(super) fn enable(&self) {
-        drop(self.outbox.keep(&kept_name(&self.settings.name), None));
+        drop(self.outbox.keep(&self.kept_name(), None));
         self.lift();
     }
 
@@ -69,7 +69,7 @@ impl Endpoint {
     pub(super) async fn look_whether_lifted(self: &Arc<Self>) {
         let endpoint = Arc::clone(self);
         // The disk may be slow.
-        let look = move || endpoint.outbox.kept(&kept_name(&endpoint.settings.name));
+        let look = move || endpoint.outbox.kept(&endpoint.kept_name());
         if let Ok(Ok(None)) = tokio::task::spawn_blocking(look).await {
             self.lift();
         }
@@ -83,7 +83,7 @@ impl Endpoint {
         if lifted {
             let endpoint = &self.settings.name;
             tracing::info!(endpoint, "The endpoint is enabled again.");
-            self.freed.notify_one();
+            self.standing.freed.notify_one();
         }
     }
 }

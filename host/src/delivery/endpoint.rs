@@ -3,24 +3,26 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use jiff::Timestamp;
 
 use super::breaker::{Change, Sign};
 use super::credentials::Credentials;
 use super::exchange::{Client, Reply};
-use super::failure::SendFailure;
+use super::failure::{Patience, SendFailure};
+use super::follow::follow;
 use super::gate::{Gate, Lesson, Room};
 use super::meter::Meter;
 use super::quiet::Said;
 use super::report;
 use super::resolver;
 use super::settings::EndpointSettings;
+use super::standing::Standing;
 use super::status::{EndpointState, EndpointStatus};
-use super::verdict::{self, Verdict, jitter, judge};
+use super::verdict::{self, Past, Verdict, jitter, judge};
 use crate::clock::{Clock, Moment};
 use crate::config::Order;
 use crate::metrics::Metrics;
-use crate::outbox::{Attempt, Claimed, Outbox, Settlement};
+use crate::outbox::{Attempt, Charge, Claimed, Outbox, Settlement};
 
 /// An endpoint and all that is known of it.
 pub(super) struct Endpoint {
@@ -28,11 +30,10 @@ pub(super) struct Endpoint {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) clock: Clock,
     client: Client,
+    credentials: Arc<Credentials>,
     meter: Meter,
-    gate: Mutex<Gate>,
+    pub(super) standing: Arc<Standing>,
     said: Mutex<Said>,
-    /// Fires when an attempt is over.
-    pub(super) freed: Notify,
 }
 
 /// The right to one attempt. Whoever drops it without having used it gives it back.
@@ -60,28 +61,50 @@ struct Stand {
 }
 
 impl Endpoint {
-    /// An endpoint that was sent nothing yet. Fails if its settings cannot be used.
+    /// An endpoint that was sent nothing by these settings yet. What is known of it from `before`
+    /// stays known. Fails if its settings cannot be used.
     pub(super) fn new(
         settings: EndpointSettings,
+        before: Option<&Self>,
         outbox: Arc<dyn Outbox>,
         clock: Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let resolver = resolver::system();
-        let credentials = Arc::new(Credentials::new(&settings, &resolver, &outbox, &clock)?);
+        let shown = before.map(|before| &*before.credentials);
+        let credentials = Credentials::new(&settings, shown, &resolver, &outbox, &clock)?;
+        let credentials = Arc::new(credentials);
         let most = settings.concurrency.max(1);
+        let standing = before.filter(|before| before.settings.url == settings.url);
+        let standing = standing.map(|before| Arc::clone(&before.standing));
+        let known = standing.is_some();
         let endpoint = Self {
-            client: Client::new(&settings, most, credentials, &resolver)?,
+            client: Client::new(&settings, most, Arc::clone(&credentials), &resolver)?,
+            credentials,
             meter: Meter::new(&settings.name, metrics),
-            gate: Mutex::new(Gate::new(&settings)),
+            standing: standing.unwrap_or_else(|| Arc::new(Standing::new(&settings))),
             said: Mutex::default(),
-            freed: Notify::new(),
             settings,
             outbox,
             clock,
         };
-        endpoint.restore()?;
+        if !known {
+            endpoint.restore_disabled()?;
+            endpoint.restore_pause()?;
+        }
         Ok(endpoint)
+    }
+
+    /// From now on its settings are in force.
+    pub(super) fn take_over(&self) {
+        let mut gate = self.gate();
+        gate.adopt(&self.settings, self.clock.now().mono);
+        self.show(&gate);
+    }
+
+    /// Waits until what it has begun beside its attempts is finished.
+    pub(super) async fn at_rest(&self) {
+        self.credentials.at_rest().await;
     }
 
     /// What may be started now.
@@ -99,8 +122,16 @@ impl Endpoint {
     }
 
     /// Sends a request once and settles it.
-    pub(super) async fn attempt(self: Arc<Self>, claimed: Claimed, mut turn: Turn) {
+    pub(super) async fn attempt(self: Arc<Self>, mut claimed: Claimed, mut turn: Turn) {
+        let today = follow(&claimed.request.url, claimed.base.as_deref(), &self.settings.url);
+        claimed.request.url = today.into_owned();
         let began = self.clock.now();
+        // The gate may have closed since the claim.
+        if !self.gate().admits(turn.probe, began.mono) {
+            drop(turn);
+            self.give_back(&claimed).await;
+            return;
+        }
         failpoint!("delivery-before-send");
         let (reply, failure) = match self.client.send_at(&claimed, began.wall).await {
             Ok(reply) => {
@@ -111,15 +142,21 @@ impl Endpoint {
         };
         failpoint!("delivery-replied");
         let ended = self.clock.now();
+        if let Some(reply) = &reply {
+            self.compare_clocks(reply, began.wall, ended.wall);
+        }
         let outcome = Outcome { reply, failure, began, ended };
-        let number = claimed.attempts.saturating_add(1);
         let asked = outcome.reply.as_ref().and_then(|reply| verdict::asked(reply, ended.wall));
+        let past = Past { attempts: claimed.attempts, refusals: claimed.refusals };
         let failure = outcome.failure.as_ref();
-        let verdict = judge(failure, asked, number, &self.settings, jitter());
+        let verdict = judge(failure, asked, past, &self.settings, jitter());
         if verdict == Verdict::Gone {
             self.disable().await;
         }
         let lesson = lesson(&outcome, asked, turn.probe);
+        if let Some(quiet) = lesson.quiet {
+            self.keep_pause(quiet);
+        }
         // The next attempt need not wait until the disk has heard of this one.
         let stand = turn.end(&lesson, ended.mono);
         self.report(&claimed, &outcome, &verdict, &stand);
@@ -130,6 +167,28 @@ impl Endpoint {
             tracing::warn!(endpoint, request, %error, "A request may be sent a second time.");
         }
         failpoint!("delivery-settled");
+    }
+
+    /// Settles a request that is not sent for now, free of charge.
+    pub(super) async fn give_back(&self, claimed: &Claimed) {
+        let wait = self.gate().wait(self.clock.now().mono);
+        if let Err(error) = self.outbox.settle(claimed, Settlement::GivenBack(wait)).await {
+            let (endpoint, request) = (&self.settings.name, &claimed.id);
+            tracing::debug!(endpoint, request, %error, "It will be sent after the next start.");
+        }
+    }
+
+    /// Looks what the endpoint's own clock shows.
+    fn compare_clocks(&self, reply: &Reply, began: Timestamp, ended: Timestamp) {
+        let Some(date) = verdict::dated(reply).filter(|_| reply.own) else { return };
+        let mut skew = self.standing.skew();
+        let news = skew.learn(date, began, ended);
+        let Some(seconds) = skew.seconds() else { return };
+        drop(skew);
+        self.meter.skew(seconds);
+        if news {
+            report::clocks(&self.settings.name, seconds);
+        }
     }
 
     /// Settles a request that came too late to be of use.
@@ -151,6 +210,8 @@ impl Endpoint {
         stand: &Stand,
     ) -> Settlement {
         let took = outcome.ended.since(outcome.began);
+        let refused =
+            outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Refusals);
         let attempt = record(outcome);
         match verdict {
             Verdict::Delivered => Settlement::Delivered(attempt),
@@ -165,7 +226,8 @@ impl Endpoint {
                     Order::Strict | Order::None => false,
                 };
                 let aside = overdue && quiet.is_none() && stand.change.is_none();
-                Settlement::Later { attempt, wait, charged: true, aside }
+                let charge = if refused { Charge::Refusal } else { Charge::Attempt };
+                Settlement::Later { attempt, wait, charge, aside }
             }
             Verdict::Dead(reason) => Settlement::Dead { attempt, reason },
         }
@@ -203,11 +265,12 @@ impl Endpoint {
         } else {
             EndpointState::Working
         };
-        EndpointStatus { name: self.settings.name.clone(), state, limit, in_flight }
+        let clock_skew = self.standing.skew().seconds();
+        EndpointStatus { name: self.settings.name.clone(), state, limit, in_flight, clock_skew }
     }
 
     pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standing.gate()
     }
 
     /// Shows where the gate stands.
@@ -232,7 +295,7 @@ impl Turn {
         self.endpoint.meter.show(&gate);
         let wait = gate.wait(now);
         drop(gate);
-        self.endpoint.freed.notify_one();
+        self.endpoint.standing.freed.notify_one();
         Stand { change, excused, wait }
     }
 }
@@ -242,14 +305,14 @@ impl Drop for Turn {
         if !self.ended {
             let now = self.endpoint.clock.now().mono;
             self.endpoint.gate().end(self.probe, now);
-            self.endpoint.freed.notify_one();
+            self.endpoint.standing.freed.notify_one();
         }
     }
 }
 
 /// The request waits for the endpoint, free of charge.
 fn waits(attempt: Attempt, stand: &Stand) -> Settlement {
-    Settlement::Later { attempt, wait: stand.wait, charged: false, aside: false }
+    Settlement::Later { attempt, wait: stand.wait, charge: Charge::Nothing, aside: false }
 }
 
 fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {

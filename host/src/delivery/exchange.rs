@@ -50,6 +50,8 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
     /// There was more than `body`.
     pub(super) truncated: bool,
+    /// It is the endpoint's own.
+    pub(super) own: bool,
 }
 
 impl Client {
@@ -81,7 +83,7 @@ impl Client {
         stamp(message.headers_mut(), claimed, &self.signer, now)?;
         self.connector.greet_proxy(&target, message.headers_mut());
         if !target.own {
-            return self.exchange(message).await;
+            return Ok(Reply { own: false, ..self.exchange(message).await? });
         }
         let (head, body) = message.into_parts();
         let attempt = async || {
@@ -117,6 +119,9 @@ impl Reply {
     pub(super) fn failure(&self, success: &[u16]) -> Option<SendFailure> {
         if self.status.is_success() || success.contains(&self.status.as_u16()) {
             return None;
+        }
+        if !self.own && matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::GONE) {
+            return Some(SendFailure::Elsewhere(self.status));
         }
         if !self.status.is_redirection() {
             return Some(SendFailure::Status(self.status));
@@ -177,5 +182,5 @@ async fn read(response: Response<Incoming>) -> Result<Reply, SendFailure> {
             break;
         }
     }
-    Ok(Reply { status: head.status, headers: head.headers, body, truncated })
+    Ok(Reply { status: head.status, headers: head.headers, body, truncated, own: true })
 }

@@ -43,6 +43,9 @@ pub enum SendFailure {
     },
     /// The reply's status is neither a success nor a redirect.
     Status(StatusCode),
+    /// The reply's status, 401 or 410, is that of another host than the endpoint's own. It says
+    /// nothing about the endpoint.
+    Elsewhere(StatusCode),
 }
 
 /// How long a failure is worth trying again.
@@ -87,7 +90,11 @@ impl SendFailure {
     /// How long it is worth trying again.
     pub(super) fn patience(&self) -> Patience {
         match self {
-            Self::Unsendable(_) | Self::Refused(_) | Self::Redirect { .. } => Patience::None,
+            Self::Unsendable(_)
+            | Self::Refused(_)
+            | Self::Redirect { .. }
+            | Self::Elsewhere(StatusCode::GONE) => Patience::None,
+            Self::Elsewhere(_) => Patience::Refusals,
             Self::Denied(_) | Self::Status(StatusCode::UNAUTHORIZED) => Patience::Shut,
             Self::Status(StatusCode::GONE) => Patience::Gone,
             Self::Status(
@@ -111,7 +118,7 @@ impl SendFailure {
                 Some(Sign::Bad)
             }
             Self::Status(status) if status.is_server_error() => Some(Sign::Bad),
-            Self::Redirect { .. } | Self::Status(_) => Some(Sign::Good),
+            Self::Redirect { .. } | Self::Status(_) | Self::Elsewhere(_) => Some(Sign::Good),
         }
     }
 
@@ -141,7 +148,7 @@ impl SendFailure {
             Self::Status(StatusCode::GONE) => "gone",
             Self::Status(StatusCode::TOO_MANY_REQUESTS) => "throttled",
             Self::Status(status) if status.is_server_error() => "server-error",
-            Self::Status(_) => "refused",
+            Self::Status(_) | Self::Elsewhere(_) => "refused",
         }
     }
 }
@@ -158,11 +165,16 @@ impl fmt::Display for SendFailure {
             Self::Tls(why) => write!(f, "no secure connection: {why}"),
             Self::Timeout(after) => write!(f, "no complete reply within {after:?}"),
             Self::Broken(why) => write!(f, "the exchange broke off: {why}"),
-            Self::Redirect { status, location: Some(location) } => {
-                write!(f, "the answer was {status} to {location}; set the URL to where it belongs")
+            Self::Redirect { status, location } => {
+                let to = location.as_deref().map(|to| format!(" to {to}")).unwrap_or_default();
+                write!(
+                    f,
+                    "the answer was {status}{to}, which is not followed; set url to where \
+                     requests belong, then see `callhook deliveries retry`"
+                )
             }
-            Self::Redirect { status, location: None } => {
-                write!(f, "the answer was {status}, which is not followed")
+            Self::Elsewhere(status) => {
+                write!(f, "the answer of a host that is not the endpoint's own was {status}")
             }
             Self::Status(StatusCode::GONE) => write!(f, "the answer was 410: the address is gone"),
             Self::Status(status) => write!(f, "the answer was {status}"),

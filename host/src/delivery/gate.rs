@@ -91,6 +91,12 @@ impl Gate {
         }
     }
 
+    /// Whether an attempt that has its turn may still be made.
+    pub(super) fn admits(&self, probe: bool, now: Duration) -> bool {
+        let closed = self.breaker.state() == State::Closed;
+        !self.disabled && now >= self.quiet_until && (closed || probe)
+    }
+
     /// An attempt has ended, with or without a lesson.
     pub(super) fn end(&mut self, probe: bool, now: Duration) {
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -102,7 +108,7 @@ impl Gate {
     /// What an attempt says. Before it ends.
     pub(super) fn learn(&mut self, lesson: &Lesson, now: Duration) -> Option<Change> {
         if let Some(quiet) = lesson.quiet {
-            self.quiet_until = self.quiet_until.max(now.saturating_add(quiet));
+            self.hush(quiet, now);
         }
         if lesson.pushed_back {
             self.concurrency.pushed_back(now.saturating_sub(lesson.took), now);
@@ -110,6 +116,18 @@ impl Gate {
             self.concurrency.replied(lesson.took, now);
         }
         lesson.sign.and_then(|sign| self.breaker.record(sign, lesson.probe, now))
+    }
+
+    /// Nothing is to be sent for so long.
+    pub(super) fn hush(&mut self, quiet: Duration, now: Duration) {
+        self.quiet_until = self.quiet_until.max(now.saturating_add(quiet));
+    }
+
+    /// Goes on by other settings. What is given up is tried at once: the old ones may have been to
+    /// blame.
+    pub(super) fn adopt(&mut self, config: &DeliveryConfig, now: Duration) {
+        self.breaker.adopt(config.breaker, now);
+        self.concurrency.adopt(config.concurrency);
     }
 
     /// The endpoint is given up for now: what fails meanwhile is not the request's fault.
@@ -187,6 +205,22 @@ mod tests {
         gate.learn(&Lesson { probe: true, ..lesson(Sign::Good) }, 9 * SECOND);
         gate.end(true, 9 * SECOND);
         assert_eq!(gate.room(9 * SECOND), Room::For(4));
+    }
+
+    #[test]
+    fn other_settings_forget_nothing_and_try_at_once_what_is_given_up() {
+        let mut gate = Gate::new(&DeliveryConfig::default());
+        gate.hush(60 * SECOND, SECOND);
+        for _ in 0..5 {
+            gate.start(false);
+            gate.learn(&lesson(Sign::Unconnected), SECOND);
+        }
+        let config = DeliveryConfig { concurrency: 2, ..DeliveryConfig::default() };
+        gate.adopt(&config, 2 * SECOND);
+        assert_eq!(gate.room(2 * SECOND), Room::Closed(Some(59 * SECOND)));
+        assert_eq!(gate.room(61 * SECOND), Room::Probe);
+        assert!(gate.is_open());
+        assert_eq!(gate.load(), (2, 5));
     }
 
     #[test]

@@ -52,6 +52,12 @@ impl Meter {
         });
     }
 
+    /// Shows by how many seconds the endpoint's clock is ahead of ours.
+    pub(super) fn skew(&self, seconds: i64) {
+        let one = OneEndpoint { endpoint: self.endpoint.clone() };
+        self.metrics.clock_skew.get_or_create(&one).set(seconds);
+    }
+
     /// Counts an attempt of this class of failure, or none.
     pub(super) fn attempt(&self, class: Option<&str>, took: Duration) {
         let class = class.unwrap_or("success").to_owned();

@@ -7,19 +7,18 @@ use std::future::{Ready, ready};
 use std::io;
 use std::task::{Context, Poll};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use percent_encoding::percent_decode_str;
 use tower_service::Service;
-use url::Url;
 
 use super::connector::{Dialler, Wire};
 use super::failure::{SendFailure, chain};
 use super::guard::{Guard, Target};
+use crate::config::{self, Secret};
 
 /// The proxy of an endpoint.
 pub(super) struct Proxy {
@@ -27,7 +26,7 @@ pub(super) struct Proxy {
     url: Uri,
     /// Lets the proxy through, wherever the operator put it.
     guard: Guard,
-    /// From the URL's user and password.
+    /// The user and the password that it wants to see.
     authorization: Option<HeaderValue>,
 }
 
@@ -35,10 +34,11 @@ pub(super) struct Proxy {
 struct Connected(Option<Wire>);
 
 impl Proxy {
-    /// The proxy at `url`, which starts with `http://` and may have a user and a password in it.
-    pub(super) fn new(url: &Url, guard: Guard) -> anyhow::Result<Self> {
-        ensure!(url.scheme() == "http", "a proxy is spoken to in http, so its URL starts so");
-        let authorization = basic(url).context("while reading the proxy's user and password")?;
+    /// The proxy that `settings` name.
+    pub(super) fn new(settings: &config::Proxy, guard: Guard) -> anyhow::Result<Self> {
+        let config::Proxy { url, user } = settings;
+        let shown = user.as_ref().map(|(user, password)| basic(user, password)).transpose();
+        let authorization = shown.context("while reading the proxy's user and password")?;
         let port = url.port_or_known_default().unwrap_or(80);
         let host = url.host_str().context("the proxy's URL has no host")?;
         let url = format!("http://{host}:{port}").parse().context("while reading its URL")?;
@@ -90,15 +90,10 @@ impl Service<Uri> for Connected {
     }
 }
 
-/// RFC 7617, with what is in the URL.
-fn basic(url: &Url) -> anyhow::Result<Option<HeaderValue>> {
-    if url.username().is_empty() && url.password().is_none() {
-        return Ok(None);
-    }
-    let plain = |text| percent_decode_str(text).decode_utf8().context("it is not UTF-8");
-    let (user, password) = (plain(url.username())?, plain(url.password().unwrap_or_default())?);
-    let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
+/// RFC 7617.
+fn basic(user: &str, password: &Secret) -> anyhow::Result<HeaderValue> {
+    let encoded = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
     let mut value = HeaderValue::from_str(&format!("Basic {encoded}"))?;
     value.set_sensitive(true);
-    Ok(Some(value))
+    Ok(value)
 }

@@ -7,6 +7,7 @@ use super::endpoint::Outcome;
 use super::exchange::host;
 use super::failure::SendFailure;
 use super::quiet::Said;
+use super::skew;
 use super::verdict::Verdict;
 use crate::outbox::Claimed;
 use crate::redact;
@@ -98,9 +99,23 @@ pub(super) fn change(endpoint: &str, change: Change, wait: Duration) {
     }
 }
 
+/// The endpoint's clock is so many seconds ahead of ours, or agrees with it again.
+pub(super) fn clocks(endpoint: &str, seconds: i64) {
+    if skew::is_wrong(seconds) {
+        tracing::warn!(
+            endpoint,
+            seconds,
+            "The endpoint's clock is so far ahead of ours (behind if negative); set whichever is \
+             wrong: from five minutes on, signatures are refused."
+        );
+    } else {
+        tracing::info!(endpoint, "The endpoint's clock and ours agree again.");
+    }
+}
+
 fn dead(failure: &SendFailure) -> &'static str {
     match failure {
-        SendFailure::Status(_) => "dead: status",
+        SendFailure::Status(_) | SendFailure::Elsewhere(_) => "dead: status",
         SendFailure::Redirect { .. } => "dead: redirect",
         SendFailure::Unsendable(_) | SendFailure::Refused(_) => "dead: request",
         _ => "dead: connection",

@@ -79,9 +79,11 @@ mod tests {
             lane: "a".to_owned(),
             sequence: 3,
             attempts,
+            refusals: 0,
             failing_for: None,
             expired: false,
             lease: 0,
+            base: None,
             request: Request::draft("http://crm.example/"),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
+use super::skew;
 
 /// The endpoints while they are delivered to, whichever the settings name. Cheap to clone.
 #[derive(Clone)]
@@ -20,6 +21,9 @@ pub struct EndpointStatus {
     pub limit: usize,
     /// Attempts under way.
     pub in_flight: usize,
+    /// By so many seconds its clock is ahead of ours, as far as that is known; negative if it is
+    /// behind.
+    pub clock_skew: Option<i64>,
 }
 
 /// What happens to an endpoint's requests.
@@ -56,6 +60,19 @@ impl Endpoints {
     /// From now on it is these.
     pub(super) fn replace(&self, endpoints: Vec<Arc<Endpoint>>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = endpoints;
+    }
+
+    /// What somebody should look at although everything is sent, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let wrong = |status: EndpointStatus| {
+            let seconds = status.clock_skew.filter(|seconds| skew::is_wrong(*seconds))?;
+            let (name, ahead) = (status.name, if seconds > 0 { "ahead" } else { "behind" });
+            let seconds = seconds.unsigned_abs();
+            Some(format!(
+                "the clock of the endpoint {name} is {seconds} s {ahead}, or ours is wrong"
+            ))
+        };
+        self.status().into_iter().filter_map(wrong).collect()
     }
 
     /// How they stand, in the order of the settings.

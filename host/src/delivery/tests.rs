@@ -38,6 +38,7 @@ struct Rig {
     outbox: Option<Arc<dyn Outbox>>,
     metrics: Metrics,
     endpoints: Option<Endpoints>,
+    changes: Option<Changes>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -49,6 +50,7 @@ impl Rig {
             outbox: None,
             metrics: Metrics::default(),
             endpoints: None,
+            changes: None,
             running: None,
         };
         rig.open();
@@ -62,9 +64,14 @@ impl Rig {
     }
 
     fn start(&mut self, endpoints: Vec<EndpointSettings>) {
+        self.start_at(endpoints, &Clock::system());
+    }
+
+    fn start_at(&mut self, endpoints: Vec<EndpointSettings>, clock: &Clock) {
         let outbox = self.outbox.as_ref().unwrap();
-        let delivery = Delivery::new(endpoints, outbox, &Clock::system(), &self.metrics).unwrap();
+        let delivery = Delivery::new(endpoints, outbox, clock, &self.metrics).unwrap();
         self.endpoints = Some(delivery.endpoints());
+        self.changes = Some(delivery.changes());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(delivery.run(async move {
             stopped.await.ok();
@@ -78,6 +85,12 @@ impl Rig {
         task.await.unwrap();
     }
 
+    /// From now on the settings say this.
+    async fn change(&self, endpoints: Vec<EndpointSettings>) {
+        let changes = self.changes.as_ref().unwrap();
+        changes.apply(changes.prepare(endpoints).unwrap()).await;
+    }
+
     async fn append(&self, requests: Vec<NewRequest>) {
         let commit = Commit { pbx: "pbx".to_owned(), requests, ..Commit::default() };
         self.outbox.as_ref().unwrap().append(commit).await.unwrap();
@@ -86,6 +99,7 @@ impl Rig {
     /// As a new process finds it.
     fn reopen(&mut self) {
         self.endpoints = None;
+        self.changes = None;
         self.outbox = None;
         self.open();
     }
@@ -146,6 +160,11 @@ fn endpoint(name: &str) -> EndpointSettings {
     }
 }
 
+/// The endpoint `crm`, at this URL.
+fn at(url: &str) -> EndpointSettings {
+    EndpointSettings { url: Url::parse(url).unwrap(), ..endpoint("crm") }
+}
+
 /// The endpoint `crm`, with something set differently.
 fn like(change: impl FnOnce(&mut DeliveryConfig)) -> EndpointSettings {
     let mut endpoint = endpoint("crm");
@@ -163,6 +182,7 @@ fn to(url: &str, event: &str, lane: &str) -> NewRequest {
         generation: 0,
         expires_in: None,
         class: Class::Core,
+        base: "http://127.0.0.1/".to_owned(),
         request: Request { method: "POST".to_owned(), ..Request::draft(url) },
     }
 }
@@ -420,7 +440,7 @@ impl Client {
 
 fn client(rig: &Rig, settings: &EndpointSettings, resolver: &Arc<dyn Resolver>) -> Client {
     let outbox = rig.outbox.as_ref().unwrap();
-    let credentials = Credentials::new(settings, resolver, outbox, &Clock::system()).unwrap();
+    let credentials = Credentials::new(settings, None, resolver, outbox, &Clock::system()).unwrap();
     Client::new(settings, 1, Arc::new(credentials), resolver).unwrap()
 }
 
@@ -431,9 +451,11 @@ fn claimed(url: &str) -> Claimed {
         lane: "a".to_owned(),
         sequence: 1,
         attempts: 0,
+        refusals: 0,
         failing_for: None,
         expired: false,
         lease: 0,
+        base: None,
         request: Request::draft(url),
     }
 }

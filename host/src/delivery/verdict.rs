@@ -29,18 +29,28 @@ pub(super) enum Verdict {
     Dead(String),
 }
 
-/// Judges the attempt number `attempt` (from 1), which failed with `failure`, if at all, after the
+/// What was charged to a request before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Past {
+    pub(super) attempts: u32,
+    /// Among those.
+    pub(super) refusals: u32,
+}
+
+/// Judges an attempt at a request with this `past`. It failed with `failure`, if at all, after the
 /// reply asked to wait for so long, if it did. `jitter` is between 0 and 1.
 pub(super) fn judge(
     failure: Option<&SendFailure>,
     asked: Option<Duration>,
-    attempt: u32,
+    past: Past,
     settings: &DeliveryConfig,
     jitter: f64,
 ) -> Verdict {
     let Some(failure) = failure else { return Verdict::Delivered };
-    let index = usize::try_from(attempt.saturating_sub(1)).ok();
+    let attempt = past.attempts.saturating_add(1);
+    let index = usize::try_from(past.attempts).ok();
     let planned = index.and_then(|at| settings.schedule.get(at));
+    let spared = past.refusals.saturating_add(1) < settings.refusals;
     let wait = |planned: &Duration| {
         let asked = asked.unwrap_or_default().mul_f64(1.0 + 0.2 * jitter).min(LONGEST_WAIT);
         Verdict::Retry(planned.mul_f64(0.8 + 0.4 * jitter).max(asked))
@@ -48,7 +58,7 @@ pub(super) fn judge(
     match (failure.patience(), planned) {
         (Patience::Shut, _) => Verdict::Shut,
         (Patience::Gone, _) => Verdict::Gone,
-        (Patience::Refusals, Some(planned)) if attempt < settings.refusals => wait(planned),
+        (Patience::Refusals, Some(planned)) if spared => wait(planned),
         (Patience::Schedule, Some(planned)) => wait(planned),
         _ if attempt == 1 => Verdict::Dead(failure.to_string()),
         _ => Verdict::Dead(format!("{failure}; that was attempt {attempt}, the last one")),
@@ -71,9 +81,14 @@ pub(super) fn asked(reply: &Reply, now: Timestamp) -> Option<Duration> {
         return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
     }
     let until = date(&reply.headers, &RETRY_AFTER)?;
-    let now = date(&reply.headers, &DATE).unwrap_or(now);
+    let now = dated(reply).unwrap_or(now);
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
     Some(wait.min(LONGEST_WAIT))
+}
+
+/// When the reply was written, by its writer's clock.
+pub(super) fn dated(reply: &Reply) -> Option<Timestamp> {
+    date(&reply.headers, &DATE)
 }
 
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
@@ -101,14 +116,20 @@ mod tests {
     fn reply(status: u16, headers: &[(HeaderName, &str)]) -> Reply {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
-        Reply { status, headers: headers.collect(), body: Vec::new(), truncated: false }
+        Reply { status, headers: headers.collect(), body: Vec::new(), truncated: false, own: true }
     }
 
+    /// Of the attempt with this number, after others that ended likewise.
     fn verdict(reply: &Reply, attempt: u32) -> Verdict {
+        let refusals = if reply.status.is_client_error() { attempt - 1 } else { 0 };
+        verdict_after(Past { attempts: attempt - 1, refusals }, reply)
+    }
+
+    fn verdict_after(past: Past, reply: &Reply) -> Verdict {
         let schedule = vec![SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND];
         let settings = DeliveryConfig { schedule, success: vec![409], ..DeliveryConfig::default() };
         let failure = reply.failure(&settings.success);
-        judge(failure.as_ref(), asked(reply, now()), attempt, &settings, 0.5)
+        judge(failure.as_ref(), asked(reply, now()), past, &settings, 0.5)
     }
 
     #[test]
@@ -136,6 +157,16 @@ mod tests {
     }
 
     #[test]
+    fn only_refusals_count_as_refusals() {
+        let refused = reply(422, &[]);
+        let after = |attempts, refusals| verdict_after(Past { attempts, refusals }, &refused);
+        assert_eq!(after(3, 0), Verdict::Retry(4 * SECOND));
+        assert_eq!(after(3, 1), Verdict::Retry(4 * SECOND));
+        assert!(matches!(after(3, 2), Verdict::Dead(_)));
+        assert!(matches!(after(4, 0), Verdict::Dead(_)), "the schedule is over");
+    }
+
+    #[test]
     fn two_hundreds_and_what_the_settings_add_are_a_success() {
         for status in [200, 201, 202, 204, 206, 299, 409] {
             assert_eq!(verdict(&reply(status, &[]), 1), Verdict::Delivered, "{status}");
@@ -148,6 +179,14 @@ mod tests {
             assert_eq!(verdict(&reply(401, &[]), attempt), Verdict::Shut);
             assert_eq!(verdict(&reply(410, &[]), attempt), Verdict::Gone);
         }
+    }
+
+    #[test]
+    fn what_another_host_says_concerns_the_request_alone() {
+        let elsewhere = |status| Reply { own: false, ..reply(status, &[]) };
+        assert_eq!(verdict(&elsewhere(401), 2), Verdict::Retry(2 * SECOND));
+        assert!(matches!(verdict(&elsewhere(401), 3), Verdict::Dead(_)));
+        assert!(matches!(verdict(&elsewhere(410), 1), Verdict::Dead(_)));
     }
 
     #[test]
@@ -185,7 +224,7 @@ mod tests {
     fn waits_differ_by_a_fifth_either_way_and_what_was_asked_only_upwards() {
         let failure = SendFailure::Timeout(SECOND);
         let settings = DeliveryConfig { schedule: vec![10 * SECOND], ..DeliveryConfig::default() };
-        let wait = |asked, jitter| judge(Some(&failure), asked, 1, &settings, jitter);
+        let wait = |asked, jitter| judge(Some(&failure), asked, Past::default(), &settings, jitter);
         assert_eq!(wait(None, 0.0), Verdict::Retry(8 * SECOND));
         assert_eq!(wait(None, 1.0), Verdict::Retry(12 * SECOND));
         assert_eq!(wait(Some(100 * SECOND), 0.0), Verdict::Retry(100 * SECOND));

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::disabled;
 use super::endpoint::Endpoint;
 use super::gate::Room;
-use crate::outbox::{Claimed, Settlement};
+use crate::outbox::Claimed;
 
 /// So many attempts whose outcome is not on disk yet, exchanges included: what a crash may
 /// repeat.
@@ -55,7 +55,10 @@ pub(super) async fn run(endpoint: Arc<Endpoint>, mut stop: watch::Receiver<Stop>
         let look = start_due(&endpoint, &mut attempts).await;
         wait(&endpoint, &look, &changed, &mut attempts, &mut stop).await;
     }
-    let finish = async { while attempts.join_next().await.is_some() {} };
+    let finish = async {
+        while attempts.join_next().await.is_some() {}
+        endpoint.at_rest().await;
+    };
     let patience = async {
         // Whoever forgot about the worker is in no hurry.
         if stop.wait_for(|stop| *stop == Stop::Soon).await.is_err() {
@@ -90,7 +93,7 @@ async fn wait(
             _ = stop.wait_for(|stop| *stop != Stop::No) => return,
             () = changed.notified() => return,
             () = sleep_until(look.again) => return,
-            () = endpoint.freed.notified(), if look.more => return,
+            () = endpoint.standing.freed.notified(), if look.more => return,
             Some(ended) = attempts.join_next() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "An attempt has died; restart to repeat it.");
@@ -162,7 +165,8 @@ async fn probe(endpoint: &Arc<Endpoint>, attempts: &mut JoinSet<()>) -> Look {
         if claimed.expired {
             attempts.spawn(Arc::clone(endpoint).expire(claimed));
         } else if probing {
-            attempts.spawn(give_back(Arc::clone(endpoint), claimed));
+            let endpoint = Arc::clone(endpoint);
+            attempts.spawn(async move { endpoint.give_back(&claimed).await });
         } else {
             probing = true;
             let turn = endpoint.turn(true);
@@ -173,14 +177,6 @@ async fn probe(endpoint: &Arc<Endpoint>, attempts: &mut JoinSet<()>) -> Look {
         look.again = Instant::now();
     }
     look
-}
-
-async fn give_back(endpoint: Arc<Endpoint>, claimed: Claimed) {
-    let settled = endpoint.outbox.settle(&claimed, Settlement::GivenBack(Duration::ZERO)).await;
-    if let Err(error) = settled {
-        let (endpoint, request) = (&endpoint.settings.name, &claimed.id);
-        tracing::debug!(endpoint, request, %error, "It will be sent after the next start.");
-    }
 }
 
 /// What is due, at most `room` requests, and when to look again.

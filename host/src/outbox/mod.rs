@@ -25,8 +25,8 @@ pub use records::{
 };
 pub use sqlite::{SqliteEditor, SqliteOutbox, SqliteReader};
 pub use values::{
-    Attempt, Claimed, Claims, Class, Commit, FailedTransform, NewRequest, Settlement, StoredEvent,
-    request_id,
+    Attempt, Charge, Claimed, Claims, Class, Commit, FailedTransform, NewRequest, Settlement,
+    StoredEvent, request_id,
 };
 
 /// What can be read of an outbox without taking part in it.

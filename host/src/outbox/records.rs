@@ -93,6 +93,8 @@ pub struct DeliveryDetail {
     pub generation: u32,
     /// What it gives way to when the disk is full.
     pub class: Class,
+    /// The endpoint's `url` when it was made, if that is known.
+    pub base: Option<String>,
     /// What is sent, if there is a request and it can be read.
     pub request: Option<Request>,
     /// The event as JSON, if it is still there.

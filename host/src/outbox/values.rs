@@ -62,6 +62,8 @@ pub struct NewRequest {
     pub expires_in: Option<Duration>,
     /// What it gives way to when the disk is full.
     pub class: Class,
+    /// The endpoint's `url`, so that what hangs on it follows it when it changes.
+    pub base: String,
     /// What to send; its `delay_ms` puts off the first attempt.
     pub request: Request,
 }
@@ -115,12 +117,16 @@ pub struct Claimed {
     pub sequence: u32,
     /// How often it was tried so far, as far as that is charged to it.
     pub attempts: u32,
+    /// How many of those were refused.
+    pub refusals: u32,
     /// How long ago the first attempt failed, if one did.
     pub failing_for: Option<Duration>,
     /// It was worth sending only up to now.
     pub expired: bool,
     /// Tells this claim from earlier and later ones of the same request.
     pub lease: i64,
+    /// The endpoint's `url` when it was made, if that is known.
+    pub base: Option<String>,
     /// What to send.
     pub request: Request,
 }
@@ -136,8 +142,8 @@ pub enum Settlement {
         attempt: Attempt,
         /// When it is due again, from now.
         wait: Duration,
-        /// It counts among the attempts of the request.
-        charged: bool,
+        /// What it costs the request.
+        charge: Charge,
         /// The request leaves its turn to the next of the lane and waits aside.
         aside: bool,
     },
@@ -152,6 +158,17 @@ pub enum Settlement {
     Expired,
     /// It was not tried; it is due again after this time.
     GivenBack(Duration),
+}
+
+/// What an attempt that failed costs its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// Nothing: the endpoint was to blame.
+    Nothing,
+    /// One of its attempts.
+    Attempt,
+    /// One of its attempts, and one of the few refusals that it may have.
+    Refusal,
 }
 
 /// One attempt to send a request, for the record.

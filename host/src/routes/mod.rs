@@ -40,6 +40,8 @@ pub struct Planned {
     pub endpoint: String,
     /// Its place among the requests of this event to this endpoint, from 0.
     pub index: u32,
+    /// The endpoint's `url`.
+    pub base: String,
     /// What to send.
     pub request: Request,
     /// How long it is worth sending if it matters only while it is new.
@@ -87,6 +89,7 @@ impl Route {
         Planned {
             endpoint: self.endpoint.name.clone(),
             index,
+            base: self.endpoint.url.to_string(),
             request,
             popup_expiry: delivery.popup_expiry,
             ordered: delivery.order != Order::None,

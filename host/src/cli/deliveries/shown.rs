@@ -7,12 +7,17 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::outbox::{Attempt, DeliveryDetail, DeliveryRow};
+use crate::redact;
 
 /// A delivery in a listing, in one line.
 pub(super) struct Line<'a>(pub(super) &'a DeliveryRow);
 
 /// All that is known of a delivery.
-pub(super) struct Told<'a>(pub(super) &'a DeliveryDetail);
+pub(super) struct Told<'a> {
+    pub(super) detail: &'a DeliveryDetail,
+    /// Where the next attempt goes, if not where the request was made for.
+    pub(super) goes_to: Option<&'a str>,
+}
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,7 +38,7 @@ impl fmt::Display for Line<'_> {
 
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(detail) = self;
+        let Self { detail, goes_to } = self;
         let row = &detail.row;
         let state = if row.behind { "waiting behind an earlier one" } else { row.state.name() };
         writeln!(f, "id        {}\nendpoint  {}\nstate     {state}", row.id, row.endpoint)?;
@@ -44,10 +49,13 @@ impl fmt::Display for Told<'_> {
         if let Some(finished) = row.finished {
             writeln!(f, "finished  {finished}")?;
         }
+        if let Some(goes_to) = goes_to {
+            writeln!(f, "goes to   {goes_to}")?;
+        }
         if let Some(request) = &detail.request {
             writeln!(f, "\n{} {}", request.method, request.url)?;
             for (name, value) in &request.headers {
-                writeln!(f, "{name}: {value}")?;
+                writeln!(f, "{name}: {}", redact::header(name, value))?;
             }
             if !request.body.is_empty() {
                 writeln!(f, "\n{}", String::from_utf8_lossy(&request.body))?;
@@ -93,7 +101,7 @@ pub(super) fn row_as_json(row: &DeliveryRow) -> serde_json::Value {
 }
 
 /// All that is known of a delivery, for programs.
-pub(super) fn detail_as_json(detail: &DeliveryDetail) -> serde_json::Value {
+pub(super) fn detail_as_json(detail: &DeliveryDetail, goes_to: Option<&str>) -> serde_json::Value {
     let mut value = row_as_json(&detail.row);
     let attempts = detail.attempts.iter().map(|attempt| {
         json!({
@@ -109,14 +117,18 @@ pub(super) fn detail_as_json(detail: &DeliveryDetail) -> serde_json::Value {
         serde_json::from_str(event).unwrap_or_else(|_| serde_json::Value::from(event))
     });
     let request = detail.request.as_ref().map(|request| {
+        let headers = request.headers.iter();
+        let headers: Vec<_> =
+            headers.map(|(name, value)| (name, redact::header(name, value))).collect();
         json!({
             "method": request.method,
             "url": request.url,
-            "headers": request.headers,
+            "headers": headers,
             "body": String::from_utf8_lossy(&request.body),
         })
     });
     if let Some(object) = value.as_object_mut() {
+        object.insert("goes_to".to_owned(), json!(goes_to));
         object.insert("generation".to_owned(), json!(detail.generation));
         object.insert("request".to_owned(), json!(request));
         object.insert("tries".to_owned(), attempts.collect());

@@ -360,13 +360,13 @@ const DELIVERY: &[(&str, &[&str])] = &[
     (
         "proxy = proxy.example.com:3128",
         &[
-            "callhook.ini:7: [webhook] proxy: expected an address that starts with https:// or http://, not \"proxy.example.com:3128\"",
+            "callhook.ini:7: [webhook] proxy: expected a proxy's address that starts with http://, not \"proxy.example.com:3128\"",
         ],
     ),
     (
-        "proxy = http://me:sesame@proxy.example.com:3128",
+        "proxy = http://me%3A:sesame@proxy.example.com:3128",
         &[
-            "callhook.ini:7: [webhook] proxy: expected an address without user and password in it, not \"...@proxy.example.com:3128\"",
+            "callhook.ini:7: [webhook] proxy: expected user:password before the @, without a colon in the user, percent-encoded UTF-8, not \"...@proxy.example.com:3128\"",
         ],
     ),
     (

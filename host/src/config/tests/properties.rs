@@ -16,7 +16,7 @@ use super::Fake;
 use crate::config::{
     BreakerConfig, ClientCertificate, Config, Credentials, DeliveryConfig, Dialect, EndpointConfig,
     Filter, LogConfig, LogFormat, LogLevel, OAuth2, Order, Pattern, PbxConfig, PbxSource,
-    PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
+    PluginConfig, PluginSource, Proxy, Secret, ServedEvent, Setting, Titles,
 };
 use crate::event::{Direction, PartyKind};
 
@@ -228,7 +228,10 @@ fn delivery() -> impl Strategy<Value = DeliveryConfig> {
                 ca_file: ca.then(|| "ca.pem".into()),
                 insecure,
                 client_certificate: certificate.then_some(own),
-                proxy: proxy.then(|| "http://proxy.example:3128".parse().unwrap()),
+                proxy: proxy.then(|| Proxy {
+                    url: "http://proxy.example:3128".parse().unwrap(),
+                    user: insecure.then(|| ("me".to_owned(), Secret::new("a@b"))),
+                }),
             }
         },
     )
@@ -455,7 +458,11 @@ fn write_delivery(delivery: &DeliveryConfig, ini: &mut Ini) {
         ini.set("client_certificate", own.certificate.display());
         ini.set("client_key", own.key.display());
     }
-    ini.list("proxy", delivery.proxy.iter().map(ToString::to_string));
+    if let Some(proxy) = &delivery.proxy {
+        let user =
+            proxy.user.as_ref().map(|(user, _)| format!("{user}:a%40b@")).unwrap_or_default();
+        ini.set("proxy", proxy.url.as_str().replace("://", &format!("://{user}")));
+    }
 }
 
 fn write_credentials(credentials: &Credentials, ini: &mut Ini) {

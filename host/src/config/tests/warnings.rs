@@ -77,6 +77,9 @@ fn every_literal_secret_of_a_webhook_is_known_as_one() {
         ("auth = bearer\nauth_token = x".to_owned(), vec!["auth_token"]),
         ("auth = bearer\nauth_token = ${env:SECRET}".to_owned(), vec![]),
         ("auth = header\nauth_name = a\nauth_value = x".to_owned(), vec!["auth_value"]),
+        ("proxy = http://me:x@proxy.example:3128".to_owned(), vec!["proxy"]),
+        ("proxy = http://${env:SECRET}@proxy.example:3128".to_owned(), vec![]),
+        ("proxy = http://proxy.example:3128".to_owned(), vec![]),
         ("auth = query\nauth_name = a\nauth_value = x".to_owned(), vec!["auth_value"]),
         (
             format!("auth = refresh-token\n{oauth}auth_client_secret = x\nauth_refresh_token = x"),

@@ -42,10 +42,11 @@ pub(super) struct Applied {
 }
 
 impl Credentials {
-    /// The credentials of an endpoint. Fails if they cannot be put into HTTP, or if what was kept
-    /// of them cannot be read.
+    /// The credentials of an endpoint, which had those `before`. Fails if they cannot be put into
+    /// HTTP, or if what was kept of them cannot be read.
     pub(super) fn new(
         settings: &EndpointSettings,
+        before: Option<&Self>,
         resolver: &Arc<dyn Resolver>,
         outbox: &Arc<dyn Outbox>,
         clock: &Clock,
@@ -66,7 +67,11 @@ impl Credentials {
             }
             config::Credentials::Query { name, value } => Shown::Query(name.clone(), value.clone()),
             config::Credentials::OAuth2(oauth2) => {
-                Shown::Token(Tokens::new(oauth2, settings, resolver, outbox, clock)?)
+                let before = before.and_then(|before| match &before.0 {
+                    Shown::Token(tokens) => Some(tokens),
+                    _ => None,
+                });
+                Shown::Token(Tokens::new(oauth2, settings, before, resolver, outbox, clock)?)
             }
         };
         Ok(Self(shown))
@@ -108,6 +113,13 @@ impl Credentials {
         match (&self.0, applied.token) {
             (Shown::Token(tokens), Some(token)) => tokens.renewed_since(token).await,
             _ => false,
+        }
+    }
+
+    /// Waits until no token is on its way.
+    pub(super) async fn at_rest(&self) {
+        if let Shown::Token(tokens) = &self.0 {
+            tokens.at_rest().await;
         }
     }
 }

@@ -78,6 +78,11 @@ impl TokenEndpoint {
         Ok(Self { connections, connector, url, settings: settings.clone(), timeout, in_body })
     }
 
+    /// What it is asked by.
+    pub(super) fn settings(&self) -> &OAuth2 {
+        &self.settings
+    }
+
     /// Asks for a token: with a refresh token by section 6, without by section 4.4.
     pub(super) async fn ask(&self, refresh_token: Option<&str>) -> Result<Granted, SendFailure> {
         let in_body = self.in_body.load(Ordering::Relaxed);

@@ -33,6 +33,33 @@ fn sender(rig: &Rig, settings: &EndpointSettings) -> Client {
     client(rig, settings, &resolver::system())
 }
 
+/// The same by a clock of the test's, after other settings.
+fn sender_after(
+    rig: &Rig,
+    settings: &EndpointSettings,
+    before: Option<&Credentials>,
+    clock: &Clock,
+) -> (Arc<Credentials>, Client) {
+    let (resolver, outbox) = (resolver::system(), rig.outbox.as_ref().unwrap());
+    let credentials = Credentials::new(settings, before, &resolver, outbox, clock).unwrap();
+    let credentials = Arc::new(credentials);
+    let client = Client::new(settings, 1, Arc::clone(&credentials), &resolver).unwrap();
+    (credentials, client)
+}
+
+/// Gives the tokens `a1`, `a2` and so on with `r1`, `r2` and so on, each once there is a permit.
+async fn slow_token_server(gate: &Arc<Semaphore>) -> Receiver {
+    let (gate, count) = (Arc::clone(gate), AtomicUsize::new(0));
+    Receiver::start(move |_| {
+        let count = count.fetch_add(1, Ordering::SeqCst) + 1;
+        let json = format!(
+            r#"{{"access_token":"a{count}","expires_in":3600,"refresh_token":"r{count}"}}"#
+        );
+        Answer::BodyWhen(Arc::clone(&gate), json.into_bytes())
+    })
+    .await
+}
+
 fn granted(json: impl std::fmt::Display) -> Answer {
     Answer::Body(200, json.to_string().into_bytes())
 }
@@ -186,6 +213,82 @@ async fn who_gives_up_waiting_loses_no_refresh_token() {
 }
 
 #[tokio::test]
+async fn while_a_token_is_good_nobody_waits_for_the_next_one() {
+    let gate = Arc::new(Semaphore::new(1));
+    let (tokens, receiver) = (slow_token_server(&gate).await, strict_receiver(1).await);
+    let (rig, clock) = (Rig::new(), Clock::system());
+    let settings = with_oauth(&receiver, oauth2(&tokens, Some("r0")));
+    let (credentials, client) = sender_after(&rig, &settings, None, &clock);
+    let request = claimed(&receiver.url("/"));
+    client.send(&request).await.unwrap();
+    clock.skip(3_550);
+    for _ in 0..10 {
+        client.send(&request).await.unwrap();
+        assert_eq!(receiver.seen().pop().unwrap().header("authorization"), "Bearer a1");
+    }
+    until(|| tokens.seen().len() == 2).await;
+    gate.add_permits(1);
+    credentials.at_rest().await;
+    client.send(&request).await.unwrap();
+    assert_eq!(receiver.seen().pop().unwrap().header("authorization"), "Bearer a2");
+    assert_eq!(tokens.seen().len(), 2, "one renewed it for all");
+    // It is over before the next one is there: now they wait.
+    clock.skip(3_601);
+    let late = client.send(&request);
+    gate.add_permits(1);
+    late.await.unwrap();
+    assert_eq!(receiver.seen().pop().unwrap().header("authorization"), "Bearer a3");
+}
+
+#[tokio::test]
+async fn other_settings_never_spend_a_refresh_token_that_is_on_its_way() {
+    let gate = Arc::new(Semaphore::new(0));
+    let (tokens, receiver) = (slow_token_server(&gate).await, strict_receiver(1).await);
+    let (rig, clock) = (Rig::new(), Clock::system());
+    let settings = with_oauth(&receiver, oauth2(&tokens, Some("r0")));
+    let (before, old) = sender_after(&rig, &settings, None, &clock);
+    let request = claimed(&receiver.url("/"));
+    let old_sends = tokio::spawn({
+        let request = request.clone();
+        async move { old.send(&request).await.map(drop) }
+    });
+    until(|| tokens.seen().len() == 1).await;
+    let mut changed = settings.clone();
+    changed.delivery.concurrency = 3;
+    let (after, new) = sender_after(&rig, &changed, Some(&before), &clock);
+    gate.add_permits(9);
+    new.send(&request).await.unwrap();
+    old_sends.await.unwrap().unwrap();
+    assert_eq!(tokens.seen().len(), 1);
+    // A token for another scope is fetched anew, with the newest refresh token.
+    let wider = OAuth2 { scope: Some("all".to_owned()), ..oauth2(&tokens, Some("r0")) };
+    let (_, wide) = sender_after(&rig, &with_oauth(&receiver, wider), Some(&after), &clock);
+    wide.send(&request).await.unwrap();
+    let spent = tokens.seen().pop().unwrap().body;
+    assert_eq!(spent, "grant_type=refresh_token&refresh_token=r1&scope=all");
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_token_that_is_on_its_way() {
+    let gate = Arc::new(Semaphore::new(1));
+    let (tokens, receiver) = (slow_token_server(&gate).await, strict_receiver(1).await);
+    let (mut rig, clock) = (Rig::new(), Clock::system());
+    rig.start_at(vec![with_oauth(&receiver, oauth2(&tokens, Some("r0")))], &clock);
+    rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
+    rig.wait_for(1, "delivered").await;
+    clock.skip(3_550);
+    rig.append(vec![to(&receiver.url("/"), "e2", "a")]).await;
+    rig.wait_for(2, "delivered").await;
+    until(|| tokens.seen().len() == 2).await;
+    let (stop, task) = rig.running.take().unwrap();
+    stop.send(()).unwrap();
+    gate.add_permits(1);
+    task.await.unwrap();
+    let kept: String = rig.query("SELECT value FROM kept WHERE name = 'oauth:crm'");
+    assert!(kept.contains("r2"), "the next start begins with the newest: {kept}");
+}
+
+#[tokio::test]
 async fn a_server_that_wants_the_client_in_the_body_gets_it_there() {
     let tokens = Receiver::start(|seen| {
         if seen.body.contains("client_secret=s%26cret") {
@@ -252,7 +355,7 @@ async fn credentials_that_http_cannot_carry_are_refused_at_the_start() {
     ] {
         let settings = with(&receiver, credentials);
         let outbox = rig.outbox.as_ref().unwrap();
-        let made = Credentials::new(&settings, &resolver::system(), outbox, &Clock::system());
+        let made = Credentials::new(&settings, None, &resolver::system(), outbox, &Clock::system());
         assert!(made.is_err());
     }
 }

@@ -1,5 +1,8 @@
 //! Endpoints that do not work, or do not want to: what is charged, what waits, what is lost.
 
+use super::super::breaker::Sign;
+use super::super::endpoint::Endpoint;
+use super::super::gate::Lesson;
 use super::*;
 
 /// Whom the endpoint answered with 2xx, in order.
@@ -134,6 +137,63 @@ async fn a_429_with_retry_after_pauses_every_lane_of_the_endpoint() {
 }
 
 #[tokio::test]
+async fn a_pause_that_was_asked_for_outlasts_a_restart_and_other_settings() {
+    let receiver =
+        Receiver::start(|_| Answer::Headers(503, vec![("retry-after", "3600".to_owned())])).await;
+    let mut rig = Rig::new();
+    rig.start(vec![endpoint("crm")]);
+    rig.append(lanes(&receiver, 1)).await;
+    until(|| matches!(rig.state(), EndpointState::AskedToWait { .. })).await;
+    let still = |rig: &Rig| {
+        let EndpointState::AskedToWait { more } = rig.state() else { panic!("{:?}", rig.state()) };
+        assert!(more > Duration::from_secs(3_500), "{more:?}");
+    };
+    rig.change(vec![like(|d| d.concurrency = 7)]).await;
+    still(&rig);
+    rig.stop().await;
+    rig.reopen();
+    rig.start(vec![endpoint("crm")]);
+    still(&rig);
+    // Another address asked for nothing.
+    let mut moved = endpoint("crm");
+    moved.url = Url::parse("http://127.0.0.1/new").unwrap();
+    rig.change(vec![moved]).await;
+    assert_eq!(rig.state(), EndpointState::Working);
+}
+
+#[tokio::test]
+async fn other_settings_do_not_forget_that_an_endpoint_is_given_up() {
+    let receiver = Receiver::start(|_| Answer::Status(503)).await;
+    let mut rig = Rig::new();
+    let patient = |d: &mut DeliveryConfig| {
+        d.breaker.attempts = 3;
+        d.breaker.first_probe = Duration::from_hours(1);
+        d.breaker.last_probe = Duration::from_hours(1);
+        d.schedule = vec![Duration::from_hours(1); 9];
+    };
+    rig.start(vec![like(patient)]);
+    rig.append(lanes(&receiver, 4)).await;
+    until(|| matches!(rig.state(), EndpointState::GivenUp { .. })).await;
+    until(|| rig.query::<i64>("SELECT count(*) FROM attempts") == 4).await;
+    let before = receiver.seen().len();
+    rig.append(
+        (10..20).map(|n| to(&receiver.url("/"), &format!("e{n}"), &n.to_string())).collect(),
+    )
+    .await;
+    rig.change(vec![like(|d| {
+        patient(d);
+        d.timeout = Duration::from_secs(9);
+    })])
+    .await;
+    // One is tried at once, in case the old settings were to blame.
+    until(|| receiver.seen().len() == before + 1).await;
+    let long = Duration::from_mins(50);
+    let rests = |state| matches!(state, EndpointState::GivenUp { probe_in } if probe_in > long);
+    until(|| rests(rig.state())).await;
+    assert_eq!(receiver.seen().len(), before + 1);
+}
+
+#[tokio::test]
 async fn a_401_pauses_the_endpoint_free_of_charge_until_it_lets_us_in() {
     let open = Arc::new(Mutex::new(false));
     let is_open = Arc::clone(&open);
@@ -141,13 +201,53 @@ async fn a_401_pauses_the_endpoint_free_of_charge_until_it_lets_us_in() {
         Receiver::start(move |_| Answer::Status(if *is_open.lock().unwrap() { 200 } else { 401 }))
             .await;
     let mut rig = Rig::new();
-    rig.start(vec![endpoint("crm")]);
+    rig.start(vec![at(&receiver.url("/"))]);
     rig.append(lanes(&receiver, 10)).await;
     until(|| rig.attempts("unauthorized") > 20).await;
     assert_eq!(rig.query::<i64>("SELECT sum(attempts) FROM requests"), 0);
     assert_eq!(rig.count("dead"), 0);
     *open.lock().unwrap() = true;
     rig.wait_for(10, "delivered").await;
+}
+
+#[tokio::test]
+async fn what_was_claimed_before_the_endpoint_closed_is_given_back_unsent() {
+    let receiver = Receiver::start(|_| Answer::Status(200)).await;
+    let rig = Rig::new();
+    let outbox = rig.outbox.as_ref().unwrap();
+    let closings: [fn(&Endpoint); 3] = [
+        |endpoint| assert!(endpoint.gate().disable(true)),
+        |endpoint| {
+            let shut = Lesson {
+                sign: Some(Sign::Shut),
+                took: SOON,
+                pushed_back: false,
+                quiet: None,
+                probe: false,
+            };
+            endpoint.gate().learn(&shut, Duration::ZERO);
+        },
+        |endpoint| endpoint.gate().hush(Duration::from_hours(1), Duration::ZERO),
+    ];
+    rig.append(lanes(&receiver, 1)).await;
+    for close in closings {
+        let (outbox, clock) = (Arc::clone(outbox), Clock::system());
+        let settings = at(&receiver.url("/"));
+        let endpoint = Endpoint::new(settings, None, outbox, clock, &rig.metrics).unwrap();
+        let endpoint = Arc::new(endpoint);
+        let mut found = Vec::new();
+        while found.is_empty() {
+            found = endpoint.outbox.claim("crm", 9).await.unwrap().requests;
+        }
+        let turn = endpoint.turn(false);
+        close(&endpoint);
+        Arc::clone(&endpoint).attempt(found.remove(0), turn).await;
+        assert_eq!(endpoint.gate().load().1, 0, "nothing is under way");
+        assert_eq!(rig.query::<i64>("SELECT count(*) FROM attempts"), 0);
+        assert_eq!(rig.query::<i64>("SELECT attempts FROM requests"), 0);
+    }
+    assert!(rig.query::<i64>("SELECT due - due_set FROM requests") > 3_500_000, "until then");
+    assert_eq!(receiver.seen().len(), 0);
 }
 
 #[tokio::test]
@@ -158,13 +258,13 @@ async fn a_410_disables_the_endpoint_over_restarts_until_it_is_enabled() {
     })
     .await;
     let mut rig = Rig::new();
-    rig.start(vec![endpoint("crm")]);
+    rig.start(vec![at(&receiver.url("/gone"))]);
     rig.append(vec![to(&receiver.url("/gone"), "e0", "a")]).await;
     until(|| rig.state() == EndpointState::Disabled).await;
     rig.append(vec![to(&receiver.url("/"), "e1", "b")]).await;
     rig.stop().await;
     rig.reopen();
-    rig.start(vec![endpoint("crm")]);
+    rig.start(vec![at(&receiver.url("/gone"))]);
     assert_eq!(rig.state(), EndpointState::Disabled);
     assert_eq!(receiver.seen().len(), 1);
     assert_eq!(rig.count("waiting"), 2, "nothing is lost");
@@ -174,18 +274,68 @@ async fn a_410_disables_the_endpoint_over_restarts_until_it_is_enabled() {
 }
 
 #[tokio::test]
-async fn another_url_lifts_a_410() {
-    let receiver = Receiver::start(|_| Answer::Status(410)).await;
+async fn another_url_lifts_a_410_and_takes_over_what_waits() {
+    let receiver = Receiver::start(|seen| match seen.target.as_str() {
+        "/gone?x=1" => Answer::Status(410),
+        _ => Answer::Status(200),
+    })
+    .await;
     let mut rig = Rig::new();
-    rig.start(vec![endpoint("crm")]);
-    rig.append(vec![to(&receiver.url("/gone"), "e0", "a")]).await;
+    let gone = receiver.url("/gone");
+    rig.start(vec![at(&gone)]);
+    let new = NewRequest { base: gone.clone(), ..to(&receiver.url("/gone?x=1"), "e0", "a") };
+    rig.append(vec![new]).await;
     until(|| rig.state() == EndpointState::Disabled).await;
+    // New settings that are only looked at change nothing.
+    drop(rig.changes.as_ref().unwrap().prepare(vec![at(&receiver.url("/new"))]).unwrap());
     rig.stop().await;
     rig.reopen();
-    let mut moved = endpoint("crm");
-    moved.url = Url::parse("http://127.0.0.1/new").unwrap();
-    rig.start(vec![moved]);
-    until(|| receiver.seen().len() == 2).await;
+    rig.start(vec![at(&gone)]);
+    assert_eq!(rig.state(), EndpointState::Disabled);
+    rig.change(vec![at(&receiver.url("/new"))]).await;
+    rig.wait_for(1, "delivered").await;
+    assert_eq!(receiver.seen().pop().unwrap().target, "/new?x=1");
+    // The old address is as gone as it was.
+    rig.change(vec![at(&gone)]).await;
+    assert_eq!(rig.state(), EndpointState::Disabled);
+}
+
+#[tokio::test]
+async fn what_another_host_says_is_not_held_against_the_endpoint() {
+    let own = Receiver::start(|_| Answer::Status(200)).await;
+    let other = Receiver::start(|seen| match seen.target.as_str() {
+        "/gone" => Answer::Status(410),
+        _ => Answer::Status(401),
+    })
+    .await;
+    let mut rig = Rig::new();
+    rig.start(vec![at(&own.url("/"))]);
+    rig.append(vec![
+        to(&other.url("/gone"), "e1", "a"),
+        to(&other.url("/shut"), "e2", "b"),
+        to(&own.url("/"), "e3", "c"),
+    ])
+    .await;
+    rig.wait_for(2, "dead").await;
+    rig.wait_for(1, "delivered").await;
+    assert_eq!(rig.state(), EndpointState::Working);
+    assert_eq!(other.seen().len(), 4, "one to what is gone, three to what is shut");
+    let reason: String = rig.query("SELECT reason FROM requests WHERE event_id = 'e1'");
+    assert_eq!(reason, "the answer of a host that is not the endpoint's own was 410 Gone");
+}
+
+#[tokio::test]
+async fn a_refusal_after_other_failures_is_still_tried_three_times() {
+    let receiver = Receiver::start(|seen| match seen.header("x-callhook-attempt").as_str() {
+        "1" | "2" => Answer::Status(500),
+        _ => Answer::Status(422),
+    })
+    .await;
+    let mut rig = Rig::new();
+    rig.start(vec![like(|d| d.schedule = vec![SOON; 9])]);
+    rig.append(lanes(&receiver, 1)).await;
+    rig.wait_for(1, "dead").await;
+    assert_eq!(receiver.seen().len(), 5, "two failures and three refusals");
 }
 
 #[tokio::test]

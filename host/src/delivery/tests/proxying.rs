@@ -36,7 +36,9 @@ async fn proxy(answer: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
 
 fn through(proxy: &str, url: &str, ca: Option<&std::path::Path>) -> EndpointSettings {
     let mut settings = like(|config| {
-        config.proxy = Some(Url::parse(&format!("http://joe:s%26cret@{proxy}")).unwrap());
+        let url = Url::parse(&format!("http://{proxy}")).unwrap();
+        let user = Some(("joe".to_owned(), Secret::new("s&cret")));
+        config.proxy = Some(crate::config::Proxy { url, user });
         config.ca_file = ca.map(std::path::Path::to_owned);
     });
     settings.url = Url::parse(url).unwrap();

@@ -112,6 +112,7 @@ fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusql
         body: &request.body,
         tag: request.tag.as_deref(),
         state: &request.state,
+        base: Some(&new.base),
     };
     let expires = new.expires_in.map(|wait| now.due.saturating_add(millis(wait)));
     let delay = Duration::from_millis(u64::from(request.delay_ms));
@@ -134,6 +135,7 @@ fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusql
         expires,
         class_number(new.class),
         parts.sum(),
+        new.base,
     ])?;
     if inserted == 1 && *generation > 0 {
         // What a replay made takes the place of what could not be made.
@@ -146,8 +148,8 @@ fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusql
 
 const INSERT: &str = "
 INSERT INTO requests (id, event_id, endpoint, lane, sequence, created, due, due_set,
-    method, url, headers, body, tag, plugin_state, generation, expires, class, sum, state)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+    method, url, headers, body, tag, plugin_state, generation, expires, class, sum, base, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
     CASE WHEN EXISTS (SELECT 1 FROM requests WHERE endpoint = ?3 AND lane = ?4
         AND state IN ('waiting', 'behind') AND aside = 0) THEN 'behind' ELSE 'waiting' END)
 ON CONFLICT DO NOTHING";

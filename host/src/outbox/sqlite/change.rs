@@ -123,8 +123,8 @@ fn retry(
     // One that waits keeps its place and its turn: it may be in somebody's hands.
     connection
         .prepare_cached(
-            "UPDATE requests SET due = ?2, due_set = ?2, attempts = 0, expires = NULL,
-                failing = NULL, reason = NULL, finished = NULL,
+            "UPDATE requests SET due = ?2, due_set = ?2, attempts = 0, refusals = 0,
+                expires = NULL, failing = NULL, reason = NULL, finished = NULL,
                 aside = CASE WHEN finished IS NULL THEN aside ELSE 0 END,
                 state = CASE WHEN finished IS NULL THEN state ELSE 'behind' END
              WHERE seq = ?1",

@@ -17,13 +17,15 @@ pub(super) struct RequestParts<'a> {
     pub(super) body: &'a [u8],
     pub(super) tag: Option<&'a str>,
     pub(super) state: &'a [u8],
+    /// Rows of versions before 3 have none.
+    pub(super) base: Option<&'a str>,
 }
 
 impl RequestParts<'_> {
     /// Its sum.
     pub(super) fn sum(&self) -> i64 {
         let sequence = self.sequence.to_le_bytes();
-        sum(&[
+        let mut parts = vec![
             self.id.as_bytes(),
             self.event_id.as_bytes(),
             self.endpoint.as_bytes(),
@@ -35,7 +37,9 @@ impl RequestParts<'_> {
             self.body,
             self.tag.unwrap_or_default().as_bytes(),
             self.state,
-        ])
+        ];
+        parts.extend(self.base.map(str::as_bytes));
+        sum(&parts)
     }
 }
 

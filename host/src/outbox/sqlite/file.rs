@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,9 +23,12 @@ const LOG_CAP_PAGES: u32 = 16_384;
 pub(super) const CHECKED_AT_ONCE: u64 = 32 << 20;
 
 /// In the lock's file once an outbox of this schema was there: what is at its path then is an
-/// outbox, however damaged, and no stranger's or newer service's file. The next version of the
-/// schema gets a mark of its own, written before it migrates.
-const MARK: &str = "callhook outbox, schema 2\n";
+/// outbox, however damaged, and no stranger's or newer service's file. Each version of the schema
+/// has a mark of its own, as long as the others, written before it migrates.
+const MARK: &str = "callhook outbox, schema 3\n";
+
+/// The marks of versions that this service takes over.
+const EARLIER_MARKS: [&str; 1] = ["callhook outbox, schema 2\n"];
 
 /// Something is wrong with the file that SQLite itself did not complain about.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(super) struct Lock {
     file: File,
     /// An outbox was there before.
     pub(super) marked: bool,
+    /// The mark is that of this version.
+    current: bool,
 }
 
 /// The file, opened twice.
@@ -80,16 +85,18 @@ pub(super) fn lock(path: &Path) -> anyhow::Result<Lock> {
         }
     }
     let mut mark = Vec::new();
-    let read = io::Read::by_ref(&mut file).take(64).read_to_end(&mut mark);
+    let read = file.by_ref().take(64).read_to_end(&mut mark);
     read.with_context(|| format!("while reading {shown}"))?;
-    Ok(Lock { file, marked: mark == MARK.as_bytes() })
+    let current = mark == MARK.as_bytes();
+    let marked = current || EARLIER_MARKS.iter().any(|earlier| mark == earlier.as_bytes());
+    Ok(Lock { file, marked, current })
 }
 
 impl Lock {
     /// Remembers that an outbox is there. What hinders that (a full disk) hinders nothing else.
     pub(super) fn mark(&mut self) {
-        if !self.marked {
-            self.marked = self.file.write_all(MARK.as_bytes()).is_ok();
+        if !self.current {
+            self.current = self.file.write_all_at(MARK.as_bytes(), 0).is_ok();
         }
     }
 }

@@ -171,6 +171,7 @@ pub(super) fn show(
         return Ok(Some(DeliveryDetail {
             generation,
             class: class_of(class),
+            base: base(connection, seq)?,
             request: request(connection, seq)?,
             event: event(connection, &row.event_id)?,
             attempts: attempts(connection, seq)?,
@@ -183,8 +184,13 @@ pub(super) fn show(
         connection.prepare_cached(&sql)?.query_row(params![event_id, endpoint], failure).optional();
     let Some(row) = row? else { return Ok(None) };
     let event = event(connection, &event_id)?;
-    let (class, attempts) = (Class::Core, Vec::new());
-    Ok(Some(DeliveryDetail { row, generation: 0, class, request: None, event, attempts }))
+    let (class, base, request, attempts) = (Class::Core, None, None, Vec::new());
+    Ok(Some(DeliveryDetail { row, generation: 0, class, base, request, event, attempts }))
+}
+
+fn base(connection: &Connection, seq: i64) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT base FROM requests WHERE seq = ?1";
+    connection.prepare_cached(sql)?.query_row(params![seq], |row| row.get(0))
 }
 
 fn request(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Request>> {

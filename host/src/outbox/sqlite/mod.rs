@@ -86,6 +86,9 @@ impl SqliteOutbox {
         let open = || {
             let mut lock = file::lock(path)?;
             failpoint!("outbox-before-opening");
+            if lock.marked {
+                lock.mark();
+            }
             let opened = open_or_repair(path, &lock, &clock, &metrics)?;
             failpoint!("outbox-opened");
             lock.mark();
@@ -219,7 +222,8 @@ impl Outbox for SqliteOutbox {
     }
 
     fn load_calls(&self, pbx: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-        hold(&self.shared.reader)
+        self.shared
+            .reading()
             .load_calls(pbx)
             .with_context(|| format!("while reading the calls of {pbx} from the outbox"))
     }
@@ -279,13 +283,15 @@ impl Outbox for SqliteOutbox {
     }
 
     fn kept(&self, name: &str) -> anyhow::Result<Option<String>> {
-        hold(&self.shared.reader)
+        self.shared
+            .reading()
             .kept(name)
             .with_context(|| format!("while reading {name} from the outbox"))
     }
 
     fn stranded(&self, known: &[&str]) -> anyhow::Result<Vec<(String, u64)>> {
-        hold(&self.shared.reader)
+        self.shared
+            .reading()
             .stranded(known)
             .context("while counting requests to unknown endpoints in the outbox")
     }

@@ -24,6 +24,8 @@ pub(super) struct Reader {
     connection: Connection,
     /// `false` while the file could not be opened again.
     open: bool,
+    /// It is being opened again.
+    pub(super) opening: bool,
     /// What was handed out and is not yet settled, by place.
     claimed: HashMap<i64, Lease>,
     /// The same by id.
@@ -67,7 +69,7 @@ impl Reader {
     /// A reader that has handed out nothing yet.
     pub(super) fn new(connection: Connection) -> Self {
         let (claimed, places) = (HashMap::new(), HashMap::new());
-        Self { connection, open: true, claimed, places, leases: 0, turns: 0 }
+        Self { connection, open: true, opening: false, claimed, places, leases: 0, turns: 0 }
     }
 
     /// Closes the file, until [`Reader::reopen`].
@@ -286,7 +288,7 @@ WHERE expires IS NOT NULL AND state IN ('waiting', 'behind') AND expires <= ?1 O
 
 const READ: &str = "
 SELECT id, event_id, lane, sequence, attempts, method, url, headers, body, tag, plugin_state,
-    expires, failing, state, sum, endpoint
+    expires, failing, state, sum, endpoint, base, refusals
 FROM requests WHERE seq = ?1";
 
 fn claimed(row: &Row<'_>, now: i64) -> anyhow::Result<Claimed> {
@@ -300,9 +302,11 @@ fn claimed(row: &Row<'_>, now: i64) -> anyhow::Result<Claimed> {
         lane: row.get(2)?,
         sequence: row.get(3)?,
         attempts: row.get(4)?,
+        refusals: row.get(17)?,
         failing_for: failing.map(|then| Duration::from_millis(since(then))),
         expired: expires.is_some_and(|expires| expires <= now),
         lease: 0,
+        base: row.get(16)?,
         request: Request {
             method: row.get(5)?,
             url: row.get(6)?,
@@ -334,6 +338,7 @@ fn parts<'a>(claimed: &'a Claimed, endpoint: &'a str, headers: &'a str) -> Reque
         body: &request.body,
         tag: request.tag.as_deref(),
         state: &request.state,
+        base: claimed.base.as_deref(),
     }
 }
 

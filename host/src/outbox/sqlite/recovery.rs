@@ -5,16 +5,14 @@
 //!   failed fsync forgets what it could not write). So the file is closed, opened again, written
 //!   through and compared with what was confirmed, before anything else is.
 //! - Damage: the file is repaired (see [`super::salvage`]) on the spot, and the service goes on.
-//!   Nothing is handed out or confirmed meanwhile.
-
-use std::sync::Arc;
+//!   Nothing is handed out or confirmed meanwhile. Who wants to read waits; who settles does not.
 
 use anyhow::ensure;
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::file::{self, Opened};
 use super::writer::{Writer, checkpoint};
-use super::{hold, salvage};
+use super::{salvage, shared::Closed};
 
 /// What may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,36 +75,36 @@ impl Writer {
 
     /// Closes the file, opens it again and makes sure of it.
     fn reopen(&mut self) -> anyhow::Result<()> {
-        let shared = Arc::clone(&self.shared);
-        let mut reader = hold(&shared.reader);
-        self.connection = None;
-        reader.close()?;
+        let closed = self.close()?;
         let opened = file::open(&self.path)?;
         // Reads the log as it is, writes it to where it belongs, and waits for the disk.
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy: bool = opened.connection.query_row(sql, [], |row| row.get(0))?;
         ensure!(!busy, "somebody else reads the outbox");
-        reader.reopen(self.take_up(opened));
+        closed.reopen(self.take_up(opened));
         Ok(())
     }
 
     /// Replaces the file by what can be read of it.
     fn repair(&mut self, why: &str) -> anyhow::Result<()> {
         tracing::error!(why, "The outbox is damaged; it is being repaired.");
-        let shared = Arc::clone(&self.shared);
-        let mut reader = hold(&shared.reader);
-        self.connection = None;
-        reader.close()?;
-        let now = shared.timeline.stamp().wall;
+        let closed = self.close()?;
+        let now = self.shared.timeline.stamp().wall;
         if self.path.exists() {
             let report = salvage::repair(&self.path, self.commits, now)?;
             report.tell();
         }
-        shared.metrics.outbox_repairs.inc();
+        self.shared.metrics.outbox_repairs.inc();
         let opened = file::open(&self.path)?;
-        reader.reopen(self.take_up(opened));
-        shared.forget_damage();
+        closed.reopen(self.take_up(opened));
+        self.shared.forget_damage();
         Ok(())
+    }
+
+    /// Closes the file. Whoever wants to read waits until what this returns is gone.
+    fn close(&mut self) -> rusqlite::Result<Closed> {
+        self.connection = None;
+        Closed::new(&self.shared)
     }
 
     /// Goes on with what was opened. Gives back the connection that is for reading.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::apply::{Effects, millis};
 use super::timeline::Stamp;
-use crate::outbox::{Attempt, Settlement};
+use crate::outbox::{Attempt, Charge, Settlement};
 
 /// So many attempts at a request are kept with their replies: the last ones.
 const ATTEMPTS_KEPT: i64 = 5;
@@ -28,7 +28,7 @@ struct End<'a> {
 /// How an attempt failed.
 #[derive(Clone, Copy)]
 struct Failing {
-    charged: bool,
+    charge: Charge,
     aside: bool,
 }
 
@@ -46,8 +46,8 @@ pub(super) fn settle(
         Settlement::Delivered(attempt) => (end("delivered", None, 1)?, Some(attempt)),
         Settlement::Dead { attempt, reason } => (end("dead", Some(reason), 1)?, Some(attempt)),
         Settlement::Expired => (end("expired", Some(EXPIRED), 0)?, None),
-        Settlement::Later { attempt, wait, charged, aside } => {
-            let failing = Failing { charged: *charged, aside: *aside };
+        Settlement::Later { attempt, wait, charge, aside } => {
+            let failing = Failing { charge: *charge, aside: *aside };
             (put_off(connection, seq, *wait, Some(failing), now)?, Some(attempt))
         }
         Settlement::GivenBack(wait) => (put_off(connection, seq, *wait, None, now)?, None),
@@ -126,18 +126,19 @@ fn put_off(
     failing: Option<Failing>,
     now: Stamp,
 ) -> rusqlite::Result<Option<Place>> {
-    let charge = failing.is_some_and(|failing| failing.charged);
+    let charge = failing.map_or(Charge::Nothing, |failing| failing.charge);
+    let (charged, refused) = (charge != Charge::Nothing, charge == Charge::Refusal);
     let aside = failing.is_some_and(|failing| failing.aside);
     let due = now.due.saturating_add(millis(wait));
     // What is not its own fault does not cost it its turn.
-    let failed = failing.filter(|failing| failing.charged).map(|_| now.due);
+    let failed = charged.then_some(now.due);
     connection
         .prepare_cached(
             "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + ?4,
-                aside = max(aside, ?5), failing = coalesce(failing, ?6)
+                aside = max(aside, ?5), failing = coalesce(failing, ?6), refusals = refusals + ?7
              WHERE seq = ?1 AND state = 'waiting' RETURNING endpoint, lane",
         )?
-        .query_row(params![seq, due, now.due, charge, aside, failed], place)
+        .query_row(params![seq, due, now.due, charged, aside, failed, refused], place)
         .optional()
 }
 

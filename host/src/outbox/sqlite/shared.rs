@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::Notify;
@@ -21,8 +21,11 @@ use crate::outbox::{Claims, Pressure, Receipt};
 pub(super) struct Shared {
     /// What the writer has to do.
     pub(super) queue: Queue,
-    /// Who claims, and what is claimed.
+    /// Who claims, and what is claimed. Never locked for longer than a look takes; see
+    /// [`Shared::reading`].
     pub(super) reader: Mutex<Reader>,
+    /// Rings when the file is open again, or is not being opened any longer.
+    opened: Condvar,
     /// Who is told of changes, by endpoint.
     pub(super) changed: Mutex<HashMap<String, Arc<Notify>>>,
     /// Whether the last transaction was committed.
@@ -42,6 +45,7 @@ impl Shared {
         Self {
             queue: Queue::default(),
             reader: Mutex::new(Reader::new(reader)),
+            opened: Condvar::new(),
             changed: Mutex::default(),
             writable: AtomicBool::new(true),
             timeline: Timeline::new(clock),
@@ -51,9 +55,17 @@ impl Shared {
         }
     }
 
+    /// To read the file. Waits while it is opened anew, which may take as long as a repair does;
+    /// so call it from a thread that may wait.
+    pub(super) fn reading(&self) -> MutexGuard<'_, Reader> {
+        let reader = hold(&self.reader);
+        let waited = self.opened.wait_while(reader, |reader| reader.opening);
+        waited.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// See [`Outbox::claim`](crate::outbox::Outbox::claim).
     pub(super) fn claim(&self, endpoint: &str, max: usize) -> anyhow::Result<Claims> {
-        let found = hold(&self.reader).claim(endpoint, self.timeline.now(), max);
+        let found = self.reading().claim(endpoint, self.timeline.now(), max);
         if let Err(error) = &found
             && is_corrupt(error)
         {
@@ -112,5 +124,30 @@ impl Shared {
     /// The file is another one now.
     pub(super) fn forget_damage(&self) {
         self.damaged.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The file is closed, and about to be opened again. Dropping this means that it is not.
+pub(super) struct Closed(Arc<Shared>);
+
+impl Closed {
+    /// Closes the file for whoever reads.
+    pub(super) fn new(shared: &Arc<Shared>) -> rusqlite::Result<Self> {
+        let mut reader = hold(&shared.reader);
+        reader.close()?;
+        reader.opening = true;
+        Ok(Self(Arc::clone(shared)))
+    }
+
+    /// Goes on with this connection.
+    pub(super) fn reopen(self, connection: Connection) {
+        hold(&self.0.reader).reopen(connection);
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        hold(&self.0.reader).opening = false;
+        self.0.opened.notify_all();
     }
 }

@@ -43,10 +43,10 @@ impl<'a> Rows<'a> {
     pub(super) fn take(&mut self, rowid: i64, mut cells: Vec<Cell>) -> rusqlite::Result<()> {
         use Cell::{Blob, Integer, Null, Text};
         let (sql, whole) = match &cells[..] {
-            [Null, Text(_), Text(_), ..] if (19..=25).contains(&cells.len()) => {
+            [Null, Text(_), Text(_), ..] if (19..=27).contains(&cells.len()) => {
                 let whole = request_is_whole(&cells);
-                cells.resize(25, Null);
-                default_to(&mut cells, &[(19, 0), (21, 2), (23, 0)]);
+                cells.resize(27, Null);
+                default_to(&mut cells, &[(19, 0), (21, 2), (23, 0), (26, 0)]);
                 if let Some(seq) = cells.first_mut() {
                     *seq = Integer(rowid);
                 }
@@ -120,9 +120,9 @@ UPDATE requests SET state = 'behind' WHERE state = 'waiting' AND aside = 0
 const REQUEST: &str = "
 INSERT INTO requests (seq, id, event_id, endpoint, lane, sequence, state, reason, attempts, created,
     due, due_set, finished, method, url, headers, body, tag, plugin_state,
-    generation, expires, class, failing, aside, sum)
+    generation, expires, class, failing, aside, sum, base, refusals)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-    ?21, ?22, ?23, ?24, ?25)
+    ?21, ?22, ?23, ?24, ?25, ?26, ?27)
 ON CONFLICT DO UPDATE SET state = excluded.state, finished = excluded.finished,
     reason = excluded.reason, attempts = excluded.attempts
 WHERE excluded.finished IS NOT NULL";
@@ -193,6 +193,7 @@ fn request_is_whole(cells: &[Cell]) -> bool {
             body: bytes(at(16)?)?,
             tag: at(17).and_then(text),
             state: bytes(at(18)?)?,
+            base: at(25).and_then(text),
         };
         Some(parts.sum())
     };

@@ -247,6 +247,21 @@ fn damage_found_while_it_runs_is_repaired_on_the_spot() {
 }
 
 #[test]
+fn while_it_is_repaired_who_settles_goes_on_and_who_claims_waits() {
+    let bench = Bench::new();
+    bench.append(one("e1", "a"));
+    bench.append(one("e2", "a"));
+    assert_eq!(bench.claim(CRM, 9), [id("e1")]);
+    let repair = shared::Closed::new(&bench.outbox().shared).unwrap();
+    bench.complete(&id("e1"));
+    let shared = Arc::clone(&bench.outbox().shared);
+    let claim = thread::spawn(move || shared.claim(CRM, 9));
+    repair.reopen(file::connect_reader(&bench.path()).unwrap());
+    let claims = claim.join().unwrap().unwrap();
+    assert_eq!(claims.requests[0].id, id("e2"));
+}
+
+#[test]
 fn no_damage_stops_it_or_makes_it_send_what_was_not_written() {
     let sound = [Sound::make(false), Sound::make(true)];
     let harms = proptest::collection::vec((harms(), any::<bool>()), 1..4);

@@ -19,7 +19,9 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
-use crate::outbox::{Attempt, Class, DeliveryState, FailedTransform, NewRequest, request_id};
+use crate::outbox::{
+    Attempt, Charge, Class, DeliveryState, FailedTransform, NewRequest, request_id,
+};
 use crate::request::Request;
 
 const CRM: &str = "crm";
@@ -98,8 +100,8 @@ impl Bench {
     }
 
     fn put_off(&self, id: &str, wait: Duration) {
-        let (charged, aside) = (true, false);
-        self.settle(id, Settlement::Later { attempt: attempt(), wait, charged, aside });
+        let (charge, aside) = (Charge::Attempt, false);
+        self.settle(id, Settlement::Later { attempt: attempt(), wait, charge, aside });
     }
 
     fn bury(&self, id: &str, reason: &str) {
@@ -137,6 +139,7 @@ fn request(event: &str, endpoint: &str, lane: &str) -> NewRequest {
         generation: 0,
         expires_in: None,
         class: Class::Core,
+        base: "http://crm.example/".to_owned(),
         request: Request::draft("http://crm.example/"),
     }
 }
@@ -537,8 +540,8 @@ fn what_was_set_aside_holds_up_nobody_and_is_held_up_by_nobody() {
         bench.append(one(event, "a"));
     }
     assert_eq!(bench.claim(CRM, 9), [id("a1")]);
-    let (wait, charged, aside) = (Duration::ZERO, true, true);
-    bench.settle(&id("a1"), Settlement::Later { attempt: attempt(), wait, charged, aside });
+    let (wait, charge, aside) = (Duration::ZERO, Charge::Attempt, true);
+    bench.settle(&id("a1"), Settlement::Later { attempt: attempt(), wait, charge, aside });
     let mut both = bench.claim(CRM, 9);
     both.sort();
     assert_eq!(both, [id("a1"), id("a2")]);
@@ -568,8 +571,8 @@ fn an_uncharged_failure_is_recorded_and_costs_no_turn() {
     bench.append(one("e1", "a"));
     for _ in 0..2 {
         assert_eq!(bench.claim(CRM, 9), [id("e1")]);
-        let (wait, charged, aside) = (Duration::ZERO, false, false);
-        bench.settle(&id("e1"), Settlement::Later { attempt: attempt(), wait, charged, aside });
+        let (wait, charge, aside) = (Duration::ZERO, Charge::Nothing, false);
+        bench.settle(&id("e1"), Settlement::Later { attempt: attempt(), wait, charge, aside });
     }
     let claims = bench.claims(CRM, 9);
     assert_eq!(claims.requests[0].attempts, 0);

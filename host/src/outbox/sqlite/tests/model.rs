@@ -177,7 +177,8 @@ fn settlement(how: How) -> Settlement {
         How::Expired => Settlement::Expired,
         How::GivenBack { due } => Settlement::GivenBack(wait(due)),
         How::Later { due, charged, aside } => {
-            Settlement::Later { attempt: attempt(), wait: wait(due), charged, aside }
+            let charge = if charged { Charge::Attempt } else { Charge::Nothing };
+            Settlement::Later { attempt: attempt(), wait: wait(due), charge, aside }
         }
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 /// A file of version 1 with a request that waits, one behind it, and one that is dead.
 fn version_1(path: &Path) {
     let connection = file::connect(path).unwrap();
-    schema::build_version_1(&connection).unwrap();
+    schema::migrate_within(&connection, 0, 1).unwrap();
     connection
         .execute_batch(
             "INSERT INTO calls VALUES ('pbx', 'k1', x'07');
@@ -41,6 +41,58 @@ fn a_file_of_version_1_is_taken_over_with_all_that_is_in_it() {
     assert_eq!(bench.outbox().list(&every).unwrap().len(), 4);
 }
 
+/// A file of version 2 as that version left it, its lock's mark included.
+fn version_2(path: &Path) {
+    version_1(path);
+    let connection = Connection::open(path).unwrap();
+    schema::migrate_within(&connection, 1, 2).unwrap();
+    let sum = "UPDATE requests SET sum = ?1 WHERE id = 'e1:crm:0'";
+    let written = check::RequestParts {
+        id: "e1:crm:0",
+        event_id: "e1",
+        endpoint: "crm",
+        lane: "a",
+        sequence: 1,
+        method: "GET",
+        url: "http://crm.example/",
+        headers: "[]",
+        body: b"",
+        tag: None,
+        state: b"",
+        base: None,
+    };
+    connection.execute(sum, [written.sum()]).unwrap();
+    fs::write(file::beside(path, ".lock"), "callhook outbox, schema 2\n").unwrap();
+}
+
+#[test]
+fn a_file_of_version_2_is_taken_over_and_its_requests_go_where_they_were_made_for() {
+    let mut bench = Bench::new();
+    bench.close();
+    fs::remove_file(bench.path()).unwrap();
+    version_2(&bench.path());
+    bench.reopen();
+    let claims = bench.claims(CRM, 9);
+    let [claimed] = &claims.requests[..] else { panic!("{claims:?}") };
+    assert_eq!((claimed.base.as_deref(), claimed.refusals), (None, 0));
+    let mark = fs::read_to_string(file::beside(&bench.path(), ".lock")).unwrap();
+    assert_eq!(mark, "callhook outbox, schema 3\n");
+}
+
+#[test]
+fn a_damaged_file_of_version_2_is_repaired() {
+    let mut bench = Bench::new();
+    bench.close();
+    fs::remove_file(bench.path()).unwrap();
+    version_2(&bench.path());
+    let mut bytes = fs::read(bench.path()).unwrap();
+    bytes[..16].fill(0);
+    fs::write(bench.path(), bytes).unwrap();
+    bench.reopen();
+    assert_eq!(bench.metrics.outbox_repairs.get(), 1);
+    assert_eq!(bench.claim(CRM, 9), ["e1:crm:0"]);
+}
+
 #[test]
 fn a_migration_that_was_cut_off_is_done_anew() {
     // A crash leaves what the last whole transaction left, so it is enough to undo a migration.
@@ -50,7 +102,7 @@ fn a_migration_that_was_cut_off_is_done_anew() {
     for _ in 0..3 {
         let mut connection = file::connect(&path).unwrap();
         let transaction = connection.transaction().unwrap();
-        schema::migrate_within(&transaction).unwrap();
+        schema::migrate_within(&transaction, 1, 3).unwrap();
         transaction.rollback().unwrap();
         let version: i64 =
             connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
