@@ -1,10 +1,12 @@
 //! The one place that builds the stages, in the order in which an event passes through them, and
 //! stops them in that order.
 
+mod files;
 mod health;
 mod operator;
 mod record;
 mod reload;
+mod replace;
 mod settings;
 mod sources;
 
@@ -21,11 +23,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
+use self::files::Files;
 use self::health::Health;
 pub use self::operator::{Operator, Replay, Tally, deliveries, each, goes_to};
 pub use self::record::record;
 pub use self::reload::Reload;
 use self::reload::{Service, restored};
+use self::replace::Waiting;
 use self::settings::Loaded;
 pub use self::settings::{Faults, directory, plugin_spec};
 use self::sources::Sources;
@@ -75,7 +79,7 @@ pub struct Probe {
 impl App {
     /// Loads what the settings name. The faults are those of the settings, all of them.
     pub fn build(config: Config, clock: Clock) -> Result<Self, Faults> {
-        let runtime = Arc::new(settings::runtime()?);
+        let runtime = Arc::new(settings::runtime(&config)?);
         let loaded = settings::load(&config, &runtime)?;
         let metrics = Metrics::default();
         Ok(Self { config, clock, metrics, runtime, loaded, observer: None, reload: None })
@@ -164,6 +168,7 @@ impl App {
         let (delivery, changes) = self.deliver(&outbox, console, delivery_stopped)?;
         let mut service = Service {
             config: self.config.clone(),
+            loaded: self.loaded.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             runtime: Arc::clone(&self.runtime),
@@ -175,6 +180,9 @@ impl App {
             sources,
             changes,
             inputs,
+            files: Files::default(),
+            waiting: Waiting::default(),
+            faulty: None,
         };
         let reload = self.reload.take();
         let pipeline = self.pipeline(exchanges, outbox);

@@ -28,6 +28,7 @@ pub mod demo;
 pub mod event;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod hosts;
 pub mod metrics;
 pub mod outbox;
 mod pipeline;

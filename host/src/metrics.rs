@@ -54,6 +54,24 @@ pub struct AttemptLabel {
     pub class: String,
 }
 
+/// A plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OnePlugin {
+    /// Its name in the settings.
+    pub plugin: String,
+}
+
+/// A plugin, and which one it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PluginLabel {
+    /// Its name in the settings.
+    pub plugin: String,
+    /// The version that it gives itself.
+    pub version: String,
+    /// The beginning of the component's SHA-256.
+    pub hash: String,
+}
+
 /// Durations by endpoint.
 #[derive(Clone, Debug)]
 pub struct Durations(Family<OneEndpoint, Histogram, fn() -> Histogram>);
@@ -71,6 +89,12 @@ pub struct Metrics {
     pub events: Family<Label, Counter>,
     /// Calls of plugins that failed, by kind of failure.
     pub plugin_failures: Family<Label, Counter>,
+    /// 1 for each plugin that is in service.
+    pub plugin_info: Family<PluginLabel, Gauge>,
+    /// Changed plugins that could not be used.
+    pub plugin_reload_failures: Family<OnePlugin, Counter>,
+    /// New settings that were faulty.
+    pub settings_reload_failures: Counter,
     /// Requests by endpoint and outcome.
     pub deliveries: Family<EndpointLabel, Counter>,
     /// Attempts by endpoint and class.
@@ -144,6 +168,21 @@ impl Metrics {
         self.plugin_failures.get_or_create(&Label { kind: kind.to_owned() }).inc();
     }
 
+    /// Counts a changed plugin that could not be used.
+    pub fn plugin_reload_failure(&self, plugin: &str) {
+        let label = OnePlugin { plugin: plugin.to_owned() };
+        self.plugin_reload_failures.get_or_create(&label).inc();
+    }
+
+    /// From now on these plugins are in service, each with its version and hash.
+    pub fn plugins_in_service<'a>(&self, plugins: impl Iterator<Item = (&'a str, String, String)>) {
+        self.plugin_info.clear();
+        for (plugin, version, hash) in plugins {
+            let label = PluginLabel { plugin: plugin.to_owned(), version, hash };
+            self.plugin_info.get_or_create(&label).set(1);
+        }
+    }
+
     /// Counts what became of one attempt at a request.
     pub fn delivery(&self, endpoint: &str, outcome: &str) {
         let label = EndpointLabel { endpoint: endpoint.to_owned(), outcome: outcome.to_owned() };
@@ -159,6 +198,7 @@ impl Metrics {
         r.register("pbx_faults", "Faults of the PBX by cause", self.pbx_faults.clone());
         r.register("events", "Events by kind", self.events.clone());
         r.register("plugin_failures", "Failed plugin calls", self.plugin_failures.clone());
+        self.register_reloads(r);
         r.register("deliveries", "Attempts by endpoint and outcome", self.deliveries.clone());
         r.register("attempts", "Attempts by endpoint and class", self.attempts.clone());
         r.register(
@@ -196,6 +236,15 @@ impl Metrics {
     /// Counts one request of this class that was not taken.
     pub fn shed(&self, class: &str) {
         self.outbox_shed.get_or_create(&Label { kind: class.to_owned() }).inc();
+    }
+
+    fn register_reloads(&self, r: &mut Registry) {
+        r.register("plugin_info", "1 for each plugin in service", self.plugin_info.clone());
+        let (help, failures) =
+            ("Changed plugins that could not be used", self.plugin_reload_failures.clone());
+        r.register("plugin_reload_failures", help, failures);
+        let help = "New settings that were faulty";
+        r.register("settings_reload_failures", help, self.settings_reload_failures.clone());
     }
 
     fn register_outbox(&self, r: &mut Registry) {

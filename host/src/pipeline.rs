@@ -71,6 +71,7 @@ pub(crate) struct Pipeline {
 }
 
 /// What new settings change, between two notices.
+#[derive(Default)]
 pub(crate) struct Renewal {
     /// The exchanges that are not watched any longer, or not at the moment.
     pub(crate) lost: Vec<usize>,
@@ -266,6 +267,7 @@ fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
             plugin: failure.plugin.to_string(),
             kind: failure.kind.name().to_owned(),
             message: failure.to_string(),
+            details: failure.details(),
         });
     }
 }

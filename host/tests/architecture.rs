@@ -14,20 +14,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("event", &[]),
     ("clock", &[]),
     ("request", &[]),
     ("metrics", &[]),
     ("redact", &[]),
     ("tls", &[]),
+    ("hosts", &[]),
     ("config", &["event"]),
     ("source", &["clock", "config", "event", "metrics", "tls"]),
     ("calls", &["clock", "event", "source"]),
     ("plugins", &["event", "request"]),
-    ("routes", &["config", "event", "plugins", "request"]),
+    ("routes", &["config", "event", "hosts", "plugins", "request"]),
     ("outbox", &["clock", "event", "metrics", "request"]),
-    ("delivery", &["clock", "config", "metrics", "outbox", "redact", "tls"]),
+    ("delivery", &["clock", "config", "hosts", "metrics", "outbox", "redact", "tls"]),
     ("console", &["metrics"]),
     (
         "pipeline",
@@ -41,7 +42,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
         ],
     ),
     ("demo", &["app", "clock", "config", "event", "outbox"]),
-    ("authoring", &["app", "config", "delivery", "event", "plugins", "request"]),
+    ("authoring", &["app", "config", "event", "hosts", "plugins", "request"]),
     ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),
     (

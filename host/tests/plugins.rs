@@ -139,21 +139,31 @@ fn a_plugin_that_sleeps_in_the_host_is_stopped_by_the_deadline() {
 #[test]
 fn memory_beyond_the_limit_is_refused_and_told_as_such() {
     let failure = failure(&hostile("grow"));
-    assert_eq!(failure.kind, FailureKind::Memory { limit: 64 << 20 });
+    let FailureKind::Memory { limit, wanted } = failure.kind else { panic!("{failure}") };
+    assert!(limit == 64 << 20 && wanted > limit, "{failure}");
     assert_eq!(
-        failure.message,
-        "wanted more than its 65536 KiB of memory; if it needs more, raise `memory` in \
-         [plugin.nasty] (to at most 128 MiB)"
+        failure.to_string(),
+        format!(
+            "plugin \"nasty\" 6.6.6 wanted {} KiB of memory, more than its 65536 KiB; if it needs \
+             them, raise `memory` in [plugin.nasty] (to at most 128 MiB)",
+            wanted >> 10
+        )
     );
     let mut spec = hostile_spec("skip");
     spec.memory = 1 << 16;
     let error = RUNTIME.load(&spec, &directory()).unwrap_err();
-    assert!(error.to_string().contains("wanted more than its 64 KiB of memory"), "{error}");
+    assert!(error.to_string().contains(" KiB of memory, more than its 64 KiB; if it"), "{error}");
 }
 
 #[test]
 fn a_recursion_without_end_is_stopped() {
-    assert_eq!(failure(&hostile("recurse")).kind, FailureKind::Stack);
+    let failure = failure(&hostile("recurse"));
+    assert_eq!(failure.kind, FailureKind::Stack);
+    assert_eq!(
+        failure.to_string(),
+        "plugin \"nasty\" 6.6.6 exhausted its call stack of 512 KiB; look for a recursion without end"
+    );
+    assert!(!failure.backtrace.is_empty());
 }
 
 #[test]
@@ -201,7 +211,7 @@ fn nonsense_is_refused_and_named() {
         ("bad-method", "bad-method", "request 1: method \"GET /\" is not a token"),
         ("bad-url", "bad-url", "request 1: its URL cannot be used (relative URL without a base)"),
         ("bad-header", "bad-header", "request 1: header \"Host\" is the host's own"),
-        ("split-header", "bad-header", "request 1: the value of header \"X-A\" has control"),
+        ("split-header", "bad-header", "request 1: the value of header \"X-A\" has characters"),
         ("bad-mapping", "bad-mapping", "cannot map this event: no user 106 in the CRM"),
         ("other", "other", "failed: xxxx"),
     ] {
@@ -293,7 +303,13 @@ fn load_error_of_text(text: &str) -> String {
 
 #[test]
 fn what_is_not_a_component_is_told_by_what_it_is() {
-    assert_eq!(load_error(b""), "this is not a WebAssembly component");
+    assert_eq!(load_error(b""), "the file is empty");
+    for text in ["(module)", ";; A plugin.\n\n  (component $x)"] {
+        assert_eq!(
+            load_error(text.as_bytes()),
+            "this is WebAssembly in text form; run `wasm-tools parse` on it to make a component"
+        );
+    }
     assert_eq!(load_error(b"#!/bin/sh\n"), "this is not a WebAssembly component");
     assert!(load_error(b"\0asm\x0d\0\x01\0garbage").starts_with("the component is not valid: "));
     assert_eq!(
@@ -361,10 +377,9 @@ fn a_component_for_another_version_is_told_from_one_that_is_no_plugin() {
         "it was built for callhook:plugin/about@2.0.0, but this callhook serves callhook:plugin \
          1.0; build it with the WIT of this version, or update callhook"
     );
-    for import in ["callhook:plugin/settings@2.0.0", "callhook:plugin/crystal-ball@1.4.0"] {
-        let error = load_error_of_text(&format!(r#"(component (import "{import}" (instance)))"#));
-        assert!(error.starts_with(&format!("it was built for {import}, but")), "{error}");
-    }
+    let import = "callhook:plugin/settings@2.0.0";
+    let error = load_error_of_text(&format!(r#"(component (import "{import}" (instance)))"#));
+    assert!(error.starts_with(&format!("it was built for {import}, but")), "{error}");
     // The right names with the wrong contents.
     let transform = r#"(export "callhook:plugin/transform@1.0.0" (instance $i))"#;
     let error = load_error_of_text(&format!("(component {about} {transform})"));
@@ -374,6 +389,31 @@ fn a_component_for_another_version_is_told_from_one_that_is_no_plugin() {
            {about} {transform})"#
     ));
     assert!(error.starts_with("it does not fit the WIT of this version: "), "{error}");
+}
+
+/// The export names that make a component look like a plugin.
+const LIKE_A_PLUGIN: &str = r#"(instance $i)
+    (export "callhook:plugin/about@1.0.0" (instance $i))
+    (export "callhook:plugin/transform@1.0.0" (instance $i))"#;
+
+#[test]
+fn a_plugin_for_a_newer_callhook_says_so() {
+    for (import, contents) in [
+        ("callhook:plugin/crystal-ball@1.4.0", ""),
+        // Known, with a function that came later.
+        ("callhook:plugin/log@1.1.0", r#"(export "shout" (func))"#),
+    ] {
+        let error = load_error_of_text(&format!(
+            r#"(component (import "{import}" (instance {contents})) {LIKE_A_PLUGIN})"#
+        ));
+        assert_eq!(
+            error,
+            format!(
+                "it needs {import}, and this callhook serves callhook:plugin 1.0: it needs a newer \
+                 callhook"
+            )
+        );
+    }
 }
 
 #[test]

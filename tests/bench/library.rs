@@ -106,7 +106,8 @@ pub(crate) fn commit(plugin: &Plugin, url: &str, number: i64) -> Commit {
     commit
 }
 
-fn event(number: i64) -> CallEvent {
+/// Somebody calls.
+pub(crate) fn event(number: i64) -> CallEvent {
     let at = "2026-11-22T09:06:14Z".parse().expect("a time");
     let at = LocalTime::new(at, &TimeZone::UTC);
     let chain = ChainId::new(at, number);

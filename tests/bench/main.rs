@@ -14,8 +14,10 @@
 mod backlog;
 mod bare;
 mod library;
+mod plugins;
 mod service;
 mod sink;
+mod storm;
 
 use std::path::PathBuf;
 
@@ -57,6 +59,13 @@ async fn main() {
     }
     if wants("backlog") {
         table.extend(backlog::run().await);
+    }
+    if wants("plugins") {
+        // Plugins are called on plain threads.
+        table.extend(tokio::task::spawn_blocking(plugins::run).await.expect("it measures"));
+    }
+    if wants("storm") {
+        table.extend(storm::run().await);
     }
     println!("\n| figure | measured |\n| --- | --- |");
     for Figure { what, value } in table {

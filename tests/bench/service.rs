@@ -56,22 +56,22 @@ pub(crate) async fn run() -> Vec<Figure> {
     figures
 }
 
-struct Run {
-    events: usize,
-    took: Duration,
+pub(crate) struct Run {
+    pub(crate) events: usize,
+    pub(crate) took: Duration,
     /// Ascending.
     latencies: Vec<Duration>,
 }
 
 impl Run {
-    fn at(&self, percent: usize) -> Duration {
+    pub(crate) fn at(&self, percent: usize) -> Duration {
         let place = (self.latencies.len() * percent / 100).min(self.latencies.len() - 1);
         self.latencies[place]
     }
 }
 
 /// Lets calls come, be answered and end at this pace, in turn, so that each doing is one event.
-async fn calls(pbx: &Pbx, sink: &Sink, pace: u64) -> Run {
+pub(crate) async fn calls(pbx: &Pbx, sink: &Sink, pace: u64) -> Run {
     let mut done: HashMap<(i64, &str), Instant> = HashMap::new();
     let mut ringing: Vec<(Call, String)> = Vec::new();
     let mut talking: Vec<(Call, String)> = Vec::new();

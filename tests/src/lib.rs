@@ -16,6 +16,7 @@
 mod component;
 mod crowd;
 mod dice;
+mod handmade;
 mod ini;
 mod ledger;
 mod oracle;
@@ -27,6 +28,7 @@ pub mod tls;
 pub use component::component;
 pub use crowd::{Bustle, Crowd};
 pub use dice::Dice;
+pub use handmade::Handmade;
 pub use ini::Ini;
 pub use ledger::{Account, Entry, Ledger};
 pub use oracle::{Answer, Arrival, Oracle};

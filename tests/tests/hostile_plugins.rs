@@ -28,9 +28,16 @@ fn dead_letters(ini: &Ini) -> Vec<(String, String, String)> {
     letters.query_map([], row).expect("they can be read").map(Result::unwrap).collect()
 }
 
+/// A dead letter.
+struct Letter {
+    message: String,
+    /// By `callhook deliveries show`.
+    shown: String,
+}
+
 /// Lets a plugin do `what` at one call, then lets another call through, and holds that the first
 /// became one dead letter of this kind, which the log tells.
-async fn survives(what: &str, kind: &str) {
+async fn survives(what: &str, kind: &str) -> Letter {
     let pbx = Pbx::small_office().start().await.expect("the exchange starts");
     let receiver = Receiver::start().await.expect("the receiver starts");
     let file = component("hostile");
@@ -56,7 +63,15 @@ async fn survives(what: &str, kind: &str) {
     let letters = dead_letters(&ini);
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert_eq!((letters[0].0.as_str(), letters[0].1.as_str()), ("nasty", kind), "{letters:?}");
+    let id = format!("pbx-{}:webhook", {
+        let (_, after) = line.split_once("\"event\":\"pbx-").expect("the log names the event");
+        after.split('"').next().expect("it ends")
+    });
+    let config = ini.folder().join("callhook.ini");
+    let shown = Callhook::command(&["deliveries", "show", &id, "--config"]).arg(config).output();
+    let shown = String::from_utf8(shown.expect("callhook runs").stdout).expect("it is text");
     assert!(hook.stop().await.success());
+    Letter { message: letters[0].2.clone(), shown }
 }
 
 #[tokio::test]
@@ -71,7 +86,26 @@ async fn a_plugin_that_grows_its_memory() {
 
 #[tokio::test]
 async fn a_plugin_that_traps() {
-    survives("panic", "trap").await;
+    let letter = survives("panic", "trap").await;
+    let told =
+        "plugin \"nasty\" 6.6.6 trapped: wasm `unreachable` instruction executed; it wrote: ";
+    assert!(letter.message.starts_with(told), "{}", letter.message);
+    // For the plugin's author: all that it wrote, and where it was.
+    for part in
+        ["The plugin wrote:\n", "the CRM has no field \"phone\"", "Where it was, the", "0: "]
+    {
+        assert!(letter.shown.contains(part), "{part} in {}", letter.shown);
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_asks_for_a_host_that_nobody_named() {
+    let letter = survives("elsewhere", "refused-host").await;
+    assert_eq!(
+        letter.message,
+        "plugin \"nasty\" 6.6.6 made request 1 for endpoint \"webhook\": evil.example, port 443, is not \
+         the endpoint's own; allow_hosts = evil.example would allow it"
+    );
 }
 
 #[tokio::test]

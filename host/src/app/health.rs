@@ -18,17 +18,24 @@ pub(super) struct Health {
     outbox: Arc<dyn Outbox>,
     /// New settings change it.
     watched: Mutex<Vec<Watched>>,
+    /// What does not work, and keeps nothing else from working.
+    degraded: Mutex<Vec<String>>,
 }
 
 impl Health {
     /// Health that depends on these.
     pub(super) fn new(outbox: Arc<dyn Outbox>, watched: Vec<Watched>) -> Self {
-        Self { outbox, watched: Mutex::new(watched) }
+        Self { outbox, watched: Mutex::new(watched), degraded: Mutex::default() }
     }
 
     /// From now on it depends on these PBXs.
     pub(super) fn watch(&self, watched: Vec<Watched>) {
         *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = watched;
+    }
+
+    /// From now on this does not work as it should.
+    pub(super) fn degraded(&self, troubles: Vec<String>) {
+        *self.degraded.lock().unwrap_or_else(PoisonError::into_inner) = troubles;
     }
 
     /// Logs `ready` once, and never ends.
@@ -61,5 +68,8 @@ impl console::Health for Health {
             Pressure::Full => missing.push("the disk is full".into()),
         }
         missing
+    }
+    fn degraded(&self) -> Vec<String> {
+        self.degraded.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -14,7 +14,9 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::files::Files;
 use super::health::{Health, Watched};
+use super::replace::{Waiting, tell_metrics};
 use super::settings::{self, Faults, Loaded};
 use super::sources::Sources;
 use crate::calls::Engine;
@@ -24,7 +26,7 @@ use crate::delivery::{self, Changes};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::pipeline::{Exchange, Input, Renewal};
-use crate::plugins::Runtime;
+use crate::plugins::{self, Runtime};
 use crate::source::callcontrol::Watcher;
 
 /// Where new settings come from.
@@ -41,6 +43,8 @@ pub struct Reload {
 pub(super) struct Service {
     /// The settings that are in force.
     pub(super) config: Config,
+    /// What they name, as it is in service.
+    pub(super) loaded: Loaded,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) runtime: Arc<Runtime>,
@@ -55,6 +59,12 @@ pub(super) struct Service {
     pub(super) sources: Sources,
     pub(super) changes: Changes,
     pub(super) inputs: mpsc::Sender<Input>,
+    /// The files of plugins.
+    pub(super) files: Files,
+    /// Changed files that are not in service.
+    pub(super) waiting: Waiting,
+    /// Why the .ini that was read last is not in force.
+    pub(super) faulty: Option<String>,
 }
 
 /// All that can fail, done.
@@ -67,27 +77,50 @@ struct Prepared {
 }
 
 impl Service {
-    /// Reads the settings again whenever it is asked for; never ends.
-    pub(super) async fn renew_when_asked(&mut self, reload: Option<Reload>) {
+    /// Reads the settings again whenever it is asked for, and plugins whenever their files change;
+    /// never ends.
+    pub(super) async fn renew_when_asked(&mut self, mut reload: Option<Reload>) {
         self.warn_of_stranded().await;
-        if let Some(mut reload) = reload {
-            while reload.asked.recv().await.is_some() {
-                match self.renew(&reload).await {
-                    Ok(()) => {
-                        (reload.applied)(&self.config);
-                        tracing::info!("The settings were read again and are in force.");
-                        self.warn_of_stranded().await;
-                    }
-                    Err(Faults(faults)) => {
-                        for fault in faults {
-                            tracing::error!("{fault}.");
-                        }
-                        tracing::error!("The new settings are faulty; the old ones stay in force.");
+        self.files.set(self.plugin_files());
+        tell_metrics(&self.metrics, &self.loaded.plugins);
+        loop {
+            tokio::select! {
+                () = asked(&mut reload) => {
+                    if let Some(reload) = &reload {
+                        self.renew_or_tell(reload).await;
                     }
                 }
+                changed = self.files.changed() => self.replace(changed).await,
             }
         }
-        std::future::pending::<()>().await;
+    }
+
+    async fn renew_or_tell(&mut self, reload: &Reload) {
+        match self.renew(reload).await {
+            Ok(()) => {
+                (reload.applied)(&self.config);
+                self.faulty = None;
+                tracing::info!("The settings were read again and are in force.");
+                self.warn_of_stranded().await;
+            }
+            Err(Faults(faults)) => {
+                for fault in &faults {
+                    tracing::error!("{fault}.");
+                }
+                tracing::error!("The new settings are faulty; the old ones stay in force.");
+                self.metrics.settings_reload_failures.inc();
+                self.faulty = Some(faults.join("; "));
+            }
+        }
+        self.tell_health();
+    }
+
+    /// What does not work as it should, and does not keep the service from working.
+    pub(super) fn tell_health(&self) {
+        let faulty = self.faulty.iter().map(|faults| {
+            format!("the new settings are faulty and the old ones stay in force: {faults}")
+        });
+        self.health.degraded(faulty.chain(self.waiting.told()).collect());
     }
 
     async fn renew(&mut self, reload: &Reload) -> Result<(), Faults> {
@@ -127,7 +160,7 @@ impl Service {
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let outbox = Arc::clone(&self.outbox);
         in_background(move || {
-            let loaded = settings::load(&config, &runtime)?;
+            let loaded = plugins::aside(|| settings::load(&config, &runtime))?;
             let settings = config.endpoints.iter().map(|hook| settings::delivery(hook, console));
             let workers = changes.prepare(settings.collect())?;
             let mut watchers = BTreeMap::new();
@@ -155,7 +188,8 @@ impl Service {
         });
         let engines = engines.collect();
         let routes = settings::routes(&config, &loaded.plugins);
-        self.swap(Renewal { lost, engines, exchanges, routes, directory: loaded.directory }).await;
+        let directory = Arc::clone(&loaded.directory);
+        self.swap(Renewal { lost, engines, exchanges, routes, directory }).await;
         for (name, settings) in sources {
             if let (Some(watcher), Some(place)) = (watchers.remove(&name), self.place(&name)) {
                 self.sources.start(place, &name, settings, watcher);
@@ -164,11 +198,14 @@ impl Service {
         let in_force = |(name, _): &&Watched| config.pbxs.iter().any(|pbx| pbx.name == *name);
         self.health.watch(self.exchanges.iter().filter(in_force).cloned().collect());
         self.retention.send_replace(config.retention);
-        self.config = config;
+        (self.config, self.loaded) = (config, loaded);
+        self.files.set(self.plugin_files());
+        self.waiting = Waiting::default();
+        tell_metrics(&self.metrics, &self.loaded.plugins);
     }
 
     /// Waits until the pipeline works with the new settings.
-    async fn swap(&self, renewal: Renewal) {
+    pub(super) async fn swap(&self, renewal: Renewal) {
         let (done, swapped) = oneshot::channel();
         let job = Box::new(move |pipeline: &mut crate::pipeline::Pipeline| {
             pipeline.renew(renewal);
@@ -226,7 +263,17 @@ pub(super) fn restored(
     Ok(Exchange { name: pbx.name.clone(), engine, watched })
 }
 
-async fn in_background<T: Send + 'static>(
+/// Resolves when the settings are to be read again.
+async fn asked(reload: &mut Option<Reload>) {
+    if let Some(reload) = reload
+        && reload.asked.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+pub(super) async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Faults> {
     let done = tokio::task::spawn_blocking(work).await;

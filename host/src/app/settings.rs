@@ -25,6 +25,7 @@ impl From<anyhow::Error> for Faults {
 }
 
 /// What the settings name, read and made ready.
+#[derive(Clone)]
 pub(super) struct Loaded {
     /// The people of the company.
     pub(super) directory: Arc<Directory>,
@@ -47,9 +48,11 @@ pub fn directory(config: &Config) -> Result<Directory, Faults> {
     }
 }
 
-/// What runs the plugins.
-pub(super) fn runtime() -> Result<Runtime, Faults> {
-    Ok(Runtime::new()?)
+/// What runs the plugins. It keeps what it compiles beside the database.
+pub(super) fn runtime(config: &Config) -> Result<Runtime, Faults> {
+    let mut folder = config.storage.clone().into_os_string();
+    folder.push(".plugins");
+    Ok(Runtime::new()?.with_cache(folder.as_ref()))
 }
 
 /// All plugins that the settings name.
@@ -63,7 +66,14 @@ fn plugins(
     for plugin in &config.plugins {
         match runtime.load(&plugin_spec(plugin), directory) {
             Ok(ready) => {
-                tracing::info!(plugin = plugin.name, version = ready.version(), "Plugin loaded.");
+                let about = ready.description();
+                tracing::info!(
+                    plugin = plugin.name,
+                    version = about.version,
+                    hash = about.hash,
+                    compiled_in = about.compiled_in.map(tracing::field::debug),
+                    "Plugin loaded."
+                );
                 loaded.insert(plugin.name.clone(), Arc::new(ready));
             }
             Err(error) => faults.push(error.to_string()),
@@ -94,8 +104,7 @@ pub(super) fn routes(config: &Config, plugins: &BTreeMap<String, Arc<Plugin>>) -
     let chain = |endpoint: &EndpointConfig| {
         endpoint.plugins.iter().filter_map(|name| plugins.get(name).cloned()).collect()
     };
-    let route =
-        |endpoint: &EndpointConfig| Route { endpoint: endpoint.clone(), chain: chain(endpoint) };
+    let route = |endpoint: &EndpointConfig| Route::new(endpoint.clone(), chain(endpoint));
     config.endpoints.iter().map(route).collect()
 }
 

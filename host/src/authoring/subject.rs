@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hyper::http::uri::InvalidUri;
 use url::Url;
 
 use crate::app::{self, Faults};
@@ -14,7 +15,7 @@ use crate::config::{
     Config, ConfigError, Credentials, EMBEDDED_PLUGINS, EndpointConfig, Fault, Loaded, Machine,
     nearest,
 };
-use crate::delivery;
+use crate::hosts::{Hosts, Target};
 use crate::plugins::{Directory, PluginSource, PluginSpec};
 
 /// The .ini that is looked into where none is named.
@@ -194,12 +195,18 @@ impl Endpoint {
 
     /// Why a request for this URL would not be sent.
     pub fn refusal(&self, url: &str) -> Option<String> {
-        delivery::refusal(&self.url, &self.allow_hosts, url)
+        self.judge(url).err()
     }
 
     /// Whether a request for this URL gets the endpoint's credentials.
     pub fn is_own(&self, url: &str) -> bool {
-        self.url.join(url).is_ok_and(|url| url.origin() == self.url.origin())
+        self.judge(url).is_ok_and(|target| target.own)
+    }
+
+    fn judge(&self, url: &str) -> Result<Target, String> {
+        let url = url.parse().map_err(|error: InvalidUri| error.to_string())?;
+        let hosts = Hosts::new(&self.url, &self.allow_hosts);
+        hosts.map_err(|error| error.to_string())?.admit(&url)
     }
 }
 

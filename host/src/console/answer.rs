@@ -29,6 +29,8 @@ struct Ready {
     ready: bool,
     /// What stands in the way, a sentence each.
     missing: Vec<String>,
+    /// What does not work as it should all the same.
+    degraded: Vec<String>,
 }
 
 impl Console {
@@ -46,7 +48,7 @@ impl Console {
         }
         match request.uri().path() {
             "/healthz" => reply(StatusCode::OK, TEXT, "alive\n".to_owned()),
-            "/readyz" => ready(self.health.missing()),
+            "/readyz" => ready(self.health.missing(), self.health.degraded()),
             "/metrics" => match self.metrics.render() {
                 Ok(text) => reply(StatusCode::OK, OPEN_METRICS, text),
                 Err(error) => reply(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
@@ -72,9 +74,9 @@ fn names_this_machine<B>(request: &Request<B>, local: IpAddr) -> bool {
     }
 }
 
-/// 200 or 503, and what is missing.
-fn ready(missing: Vec<String>) -> Response<Full<Bytes>> {
-    let body = Ready { ready: missing.is_empty(), missing };
+/// 200 or 503, and what is missing. What is only degraded serves, so it is 200.
+fn ready(missing: Vec<String>, degraded: Vec<String>) -> Response<Full<Bytes>> {
+    let body = Ready { ready: missing.is_empty(), missing, degraded };
     let status = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match serde_json::to_string(&body) {
         Ok(json) => reply(status, JSON, json + "\n"),

@@ -37,6 +37,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub trait Health: Send + Sync {
     /// What is missing for it, a sentence each; nothing if all is well.
     fn missing(&self) -> Vec<String>;
+
+    /// What does not work as it should but does not keep the service from its work, a sentence
+    /// each.
+    fn degraded(&self) -> Vec<String>;
 }
 
 /// Answers on `listener` until `stopped` turns true, then lets open requests end.

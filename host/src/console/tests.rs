@@ -22,11 +22,15 @@ struct Running {
 }
 
 #[derive(Clone, Default)]
-struct Missing(Arc<Mutex<Vec<String>>>);
+struct Missing(Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>);
 
 impl Health for Missing {
     fn missing(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
+    }
+
+    fn degraded(&self) -> Vec<String> {
+        self.1.lock().unwrap().clone()
     }
 }
 
@@ -82,17 +86,20 @@ async fn readiness_follows_the_service_and_says_what_is_missing() {
     let console = Running::start().await;
     let (head, body) = console.get("/readyz").await;
     assert!(head.starts_with("http/1.1 200 ") && head.contains("application/json"), "{head}");
-    assert_eq!(body, "{\"ready\":true,\"missing\":[]}\n");
+    assert_eq!(body, "{\"ready\":true,\"missing\":[],\"degraded\":[]}\n");
     console.set(&["the PBX brno is not watched", "the outbox cannot commit"]);
     let (head, body) = console.get("/readyz?verbose").await;
     assert!(head.starts_with("http/1.1 503 "), "{head}");
     assert_eq!(
         body,
         "{\"ready\":false,\"missing\":[\"the PBX brno is not watched\",\
-         \"the outbox cannot commit\"]}\n"
+         \"the outbox cannot commit\"],\"degraded\":[]}\n"
     );
     console.set(&[]);
-    assert!(console.get("/readyz").await.0.starts_with("http/1.1 200 "));
+    console.missing.1.lock().unwrap().push("a plugin cannot be used".to_owned());
+    let (head, body) = console.get("/readyz").await;
+    assert!(head.starts_with("http/1.1 200 "), "it serves all the same: {head}");
+    assert!(body.ends_with("\"degraded\":[\"a plugin cannot be used\"]}\n"), "{body}");
 }
 
 #[tokio::test]

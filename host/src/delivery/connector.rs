@@ -32,10 +32,11 @@ use url::{Host, Url};
 
 use super::age::Birth;
 use super::failure::SendFailure;
-use super::guard::{Guard, Target};
+use super::guard::Guard;
 use super::proxy::Proxy;
 use super::resolver::{DEADLINE, Resolver, addresses};
 use super::settings::EndpointSettings;
+use crate::hosts::Target;
 use crate::tls::{self, Identity};
 
 /// Less than the 60 to 75 seconds after which servers usually close idle connections, because a

@@ -56,7 +56,6 @@ pub use self::changes::{Changes, Prepared};
 pub use self::disabled::kept_name as disabled_name;
 pub use self::failure::SendFailure;
 pub use self::follow::follow;
-pub use self::guard::refusal;
 pub use self::probe::{probe, try_settings};
 pub use self::settings::EndpointSettings;
 pub use self::status::{EndpointState, EndpointStatus, Endpoints};

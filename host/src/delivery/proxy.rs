@@ -17,8 +17,9 @@ use tower_service::Service;
 
 use super::connector::{Dialler, Wire};
 use super::failure::{SendFailure, chain};
-use super::guard::{Guard, Target};
+use super::guard::Guard;
 use crate::config::{self, Secret};
+use crate::hosts::Target;
 
 /// The proxy of an endpoint.
 pub(super) struct Proxy {

@@ -101,6 +101,8 @@ pub struct DeliveryDetail {
     pub event: Option<String>,
     /// The last attempts, oldest first.
     pub attempts: Vec<Attempt>,
+    /// Of an event that a plugin failed on: what the plugin wrote, and where it was.
+    pub details: String,
 }
 
 /// How much room the disk leaves.

@@ -93,6 +93,8 @@ pub struct FailedTransform {
     pub kind: String,
     /// What the plugin, or the host about the plugin, said.
     pub message: String,
+    /// What helps its author, in several lines: what it wrote, and where it was.
+    pub details: String,
 }
 
 /// What a claim found.

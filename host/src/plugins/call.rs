@@ -1,12 +1,13 @@
 //! One call of a plugin: a fresh instance, the call, and what became of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 
+use super::allowance::Allowance;
 use super::bindings::{World, WorldPre, transform, types};
-use super::failure::{PluginFailure, own_words};
+use super::failure::{FailureKind, PluginFailure, own_words};
 use super::gate::Gate;
 use super::library::Description;
 use super::output;
@@ -37,6 +38,7 @@ pub(super) struct Callable {
 pub struct Plugin {
     callable: Callable,
     description: Description,
+    allowance: Allowance,
 }
 
 /// What becomes of an event.
@@ -124,7 +126,8 @@ impl Callable {
 
 impl Plugin {
     pub(super) fn new(callable: Callable, description: Description) -> Self {
-        Self { callable, description }
+        let allowance = Allowance::new(callable.environment.deadline);
+        Self { callable, description, allowance }
     }
 
     /// Its name in the .ini.
@@ -160,6 +163,23 @@ impl Plugin {
         Self { callable, description: self.description.clone() }
     }
 
+    /// The failure of having made a request for a host that its endpoint does not name.
+    pub fn refused_host(&self, message: String) -> PluginFailure {
+        self.not_called(FailureKind::RefusedHost, message)
+    }
+
+    /// A failure that did not happen in the plugin.
+    fn not_called(&self, kind: FailureKind, message: String) -> PluginFailure {
+        PluginFailure {
+            plugin: self.name().into(),
+            version: self.version().into(),
+            kind,
+            message,
+            stderr: String::new(),
+            backtrace: Box::default(),
+        }
+    }
+
     /// Turns an event into requests. `draft` is where the plugin starts from: a `GET` to the
     /// endpoint's URL, or a request of the plugin before it in a chain.
     ///
@@ -177,21 +197,47 @@ impl Plugin {
         event: &CallEvent,
         draft: &Request,
     ) -> Result<Outcome, PluginFailure> {
-        let version = &self.description.version;
         let extra = hints.iter().map(|(name, value)| types::Field {
             name: (*name).to_owned(),
             value: (*value).to_owned(),
         });
         let draft = types::HttpRequest { extra: extra.collect(), ..draft.into() };
         let given = types::CallEvent::from(event);
-        self.callable.call_and_check(
-            &event.event_id,
-            |world, store| world.callhook_plugin_transform().call_transform(store, &given, &draft),
-            |state, returned| {
-                outcome(state, returned)
-                    .map_err(|fault| PluginFailure::refused(state, version, fault))
-            },
-        )
+        let version = &self.description.version;
+        self.unless_overdrawn(|| {
+            self.callable.call_and_check(
+                &event.event_id,
+                |world, store| {
+                    world.callhook_plugin_transform().call_transform(store, &given, &draft)
+                },
+                |state, returned| {
+                    outcome(state, returned)
+                        .map_err(|fault| PluginFailure::refused(state, version, fault))
+                },
+            )
+        })
+    }
+
+    /// Makes a call, if the failing ones before it have not taken too much time.
+    fn unless_overdrawn<T>(
+        &self,
+        call: impl FnOnce() -> Result<T, PluginFailure>,
+    ) -> Result<T, PluginFailure> {
+        let began = Instant::now();
+        let rest = self.allowance.rest(began);
+        if !rest.is_zero() {
+            let rest = Duration::from_millis(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX));
+            let message = format!(
+                "is not called for {rest:?}, because its failing calls took more than their share \
+                 of the time; mend it, then replay the event"
+            );
+            return Err(self.not_called(FailureKind::Resting, message));
+        }
+        let done = call();
+        if done.is_err() {
+            self.allowance.failed(Instant::now(), began.elapsed());
+        }
+        done
     }
 }
 
@@ -208,7 +254,7 @@ impl std::fmt::Debug for Plugin {
 fn outcome(
     state: &State,
     returned: Result<transform::Outcome, types::Failure>,
-) -> Result<Outcome, (super::FailureKind, String)> {
+) -> Result<Outcome, (FailureKind, String)> {
     match returned {
         Ok(transform::Outcome::Send(requests)) if requests.is_empty() => {
             Ok(Outcome::Skip("the plugin returned no requests".to_owned()))

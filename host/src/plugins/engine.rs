@@ -31,6 +31,10 @@ const MEMORIES_PER_CALL: u32 = 4;
 /// ten thousand.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 
+/// Bytes of the stack on which a plugin's functions call each other. Larger than what interpreters
+/// need for themselves; those count the depth of the scripts that they run.
+pub(super) const MAX_STACK: usize = 512 << 10;
+
 /// Reserved per memory where the pool is not available. The default of 4 GiB would fail under
 /// the address-space limits that some containers have.
 const UNPOOLED_RESERVATION: u64 = 64 << 20;
@@ -53,10 +57,30 @@ pub(super) fn start() -> anyhow::Result<Engine> {
     Ok(engine)
 }
 
-/// Compiles a component. Nothing is kept on disk; a cache of compiled code belongs here.
+/// Compiles a component; see [`super::cache`] for what saves doing it again.
 pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
     // `from_binary` and not `new`: a plugin file is never WebAssembly in text form.
     Component::from_binary(engine, bytes)
+}
+
+/// By how much compiling beside running calls steps back: further than the thread that makes the
+/// calls.
+const ASIDE: i32 = 10;
+
+/// Does `work`, such as loading plugins, and lets everything else that the process does go first.
+pub fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    // The engine compiles on the pool that it is called in.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .thread_name(|_| "plugin-compiler".to_owned())
+        // This concerns the calling thread only. Where it is not allowed, the machine is slower.
+        .start_handler(|_| {
+            let _ = rustix::process::nice(ASIDE);
+        })
+        .build();
+    match pool {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
+    }
 }
 
 /// The deadline in ticks. One more than fits, because the current tick has begun already.
@@ -74,6 +98,7 @@ fn common() -> Config {
     config.parallel_compilation(true);
     // Compiled code looks at the epoch on every loop and call; cheaper than counting fuel.
     config.epoch_interruption(true);
+    config.max_wasm_stack(MAX_STACK);
     // Components that jco makes from JavaScript do not even parse without it, although plugins
     // are called synchronously.
     config.concurrency_support(true);

@@ -1,14 +1,13 @@
 //! A look at a file that somebody wants to be a plugin: all that can be said about it, where
 //! loading stops at the first fault.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::component::Component;
 
-use super::engine;
+use super::cache::Compiled;
 use super::library::{Description, PluginSpec, Runtime};
 use super::load_error::LoadErrorKind;
-use super::redact::one_line;
 use super::survey;
 
 /// All that can be seen of a file.
@@ -16,7 +15,7 @@ use super::survey;
 pub struct Examination {
     /// Bytes; none if it cannot be read.
     pub size: Option<usize>,
-    /// How long it took to compile; none if it cannot be compiled.
+    /// How long it took to compile; none if it cannot be, or had been before.
     pub compiled_in: Option<Duration>,
     /// What it imports.
     pub imports: Vec<Import>,
@@ -46,16 +45,16 @@ impl Runtime {
     /// checked.
     pub fn examine(&self, spec: &PluginSpec) -> Examination {
         let mut seen = Examination::default();
-        let component = match self.see(spec, &mut seen) {
-            Ok(component) => component,
+        let compiled = match self.see(spec, &mut seen) {
+            Ok(compiled) => compiled,
             Err(fault) => {
                 seen.faults.push(fault.to_string());
                 return seen;
             }
         };
-        self.look_inside(&component, &mut seen);
+        self.look_inside(&compiled.component, &mut seen);
         if seen.faults.is_empty() {
-            match self.inspect_component(spec, &component) {
+            match self.inspect_component(spec, &compiled) {
                 Ok(description) => seen.description = Some(description),
                 Err(fault) => seen.faults.push(fault.to_string()),
             }
@@ -64,16 +63,13 @@ impl Runtime {
     }
 
     /// From the file to a component.
-    fn see(&self, spec: &PluginSpec, seen: &mut Examination) -> Result<Component, LoadErrorKind> {
+    fn see(&self, spec: &PluginSpec, seen: &mut Examination) -> Result<Compiled, LoadErrorKind> {
         let bytes = spec.source.read()?;
         seen.size = Some(bytes.len());
         survey::check_bytes(&bytes)?;
-        let began = Instant::now();
-        let component = engine::compile(self.engine(), &bytes).map_err(|error| {
-            LoadErrorKind::Invalid(one_line(&format!("{error:#}"), super::library::MAX_TEXT))
-        })?;
-        seen.compiled_in = Some(began.elapsed());
-        Ok(component)
+        let compiled = self.compile(&bytes)?;
+        seen.compiled_in = compiled.took;
+        Ok(compiled)
     }
 
     /// What it imports and exports, and what of it does not do.

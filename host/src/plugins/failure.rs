@@ -8,7 +8,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::bindings::types::Failure;
-use super::engine::{MAX_MEMORY, MAX_TABLE_ELEMENTS};
+use super::engine::{MAX_MEMORY, MAX_STACK, MAX_TABLE_ELEMENTS};
 use super::imports::NO_MEMORY;
 use super::limits::Hit;
 use super::output;
@@ -20,6 +20,13 @@ const MAX_WORDS: usize = 1_024;
 
 /// Frames of a backtrace that are kept.
 const MAX_FRAMES: usize = 20;
+
+/// Bytes of one of them.
+const MAX_FRAME: usize = 190;
+
+/// Bytes of what a plugin wrote that are kept with the event. Interpreters tell at the end what
+/// went wrong.
+const MAX_KEPT_STDERR: usize = 4 << 10;
 
 /// One call that failed. The event it was made for is not lost: it goes to the dead letters with
 /// all of this and can be replayed once the plugin is mended.
@@ -51,9 +58,16 @@ pub enum FailureKind {
     Memory {
         /// Bytes that it may have.
         limit: u64,
+        /// Bytes that it wanted.
+        wanted: u64,
     },
     /// The plugin wanted a larger table than it may have.
-    Table,
+    Table {
+        /// Elements that it may have.
+        limit: usize,
+        /// Elements that it wanted.
+        wanted: usize,
+    },
     /// The plugin's call stack is exhausted.
     Stack,
     /// The plugin ended itself in any other way: a panic, an assertion, an exit, a bad access.
@@ -76,10 +90,14 @@ pub enum FailureKind {
     BadUrl,
     /// A request's header cannot be sent or is not the plugin's to set.
     BadHeader,
+    /// A request is for a host that its endpoint does not name.
+    RefusedHost,
     /// The plugin says that the event does not fit.
     BadMapping,
     /// The plugin says that its settings are wrong.
     BadSettings,
+    /// The plugin is not called for a while, because its failing calls took too much time.
+    Resting,
     /// The plugin used an import that this version does not serve.
     Unserved,
     /// Anything else, be it the plugin's word or the engine's.
@@ -92,7 +110,7 @@ impl FailureKind {
         match self {
             Self::Deadline { .. } => "deadline",
             Self::Memory { .. } => "memory",
-            Self::Table => "table",
+            Self::Table { .. } => "table",
             Self::Stack => "stack",
             Self::Trap => "trap",
             Self::OutputTooLarge { .. } => "output-too-large",
@@ -100,8 +118,10 @@ impl FailureKind {
             Self::BadMethod => "bad-method",
             Self::BadUrl => "bad-url",
             Self::BadHeader => "bad-header",
+            Self::RefusedHost => "refused-host",
             Self::BadMapping => "bad-mapping",
             Self::BadSettings => "bad-settings",
+            Self::Resting => "resting",
             Self::Unserved => "unserved",
             Self::Other => "other",
         }
@@ -137,6 +157,27 @@ impl PluginFailure {
             stderr: environment.secrets.hide(&state.wasi.capture.text()),
             backtrace: Box::default(),
         }
+    }
+
+    /// What helps the author: what the plugin wrote last, and where it was. Several lines, at most
+    /// 8 KiB: each failed event keeps it. Empty if there is nothing to tell.
+    pub fn details(&self) -> String {
+        let stderr = self.stderr.trim_end();
+        let from = stderr.ceil_char_boundary(stderr.len().saturating_sub(MAX_KEPT_STDERR));
+        let mut details = String::new();
+        if let Some(last) = stderr.get(from..).filter(|last| !last.is_empty()) {
+            let cut = if from > 0 { "[...]" } else { "" };
+            details = format!("The plugin wrote:\n{cut}{last}\n");
+        }
+        if !self.backtrace.is_empty() {
+            details.push_str("Where it was, the innermost function first:\n");
+        }
+        for frame in &self.backtrace {
+            details.push_str(&one_line(frame, MAX_FRAME));
+            details.push('\n');
+        }
+        details.truncate(details.trim_end().len());
+        details
     }
 
     /// The call did not return.
@@ -179,23 +220,31 @@ fn classify(state: &State, error: &wasmtime::Error) -> (FailureKind, String) {
             (FailureKind::Deadline { limit }, message)
         }
         (Some(Trap::StackOverflow), _) => {
-            let message = "exhausted its call stack; look for a recursion without end".to_owned();
+            let message = format!(
+                "exhausted its call stack of {} KiB; look for a recursion without end",
+                MAX_STACK >> 10
+            );
             (FailureKind::Stack, message)
         }
-        (_, Some(Hit::Memory)) => {
+        (_, Some(Hit::Memory(wanted))) => {
             let limit = environment.memory;
             let message = format!(
-                "wanted more than its {} KiB of memory; if it needs more, raise `memory` in \
-                 [plugin.{}] (to at most {} MiB)",
+                "wanted {} KiB of memory, more than its {} KiB; if it needs them, raise `memory` \
+                 in [plugin.{}] (to at most {} MiB)",
+                wanted >> 10,
                 limit >> 10,
                 environment.plugin,
                 MAX_MEMORY >> 20
             );
-            (FailureKind::Memory { limit }, message)
+            (FailureKind::Memory { limit, wanted }, message)
         }
-        (_, Some(Hit::Table)) => {
-            let message = format!("wanted a table of more than {MAX_TABLE_ELEMENTS} elements");
-            (FailureKind::Table, message)
+        (_, Some(Hit::Table(wanted))) => {
+            let limit = MAX_TABLE_ELEMENTS;
+            let message = format!(
+                "wanted a table of {wanted} elements, more than the {limit} that there can be; \
+                 look for functions or references that are added without end"
+            );
+            (FailureKind::Table { limit, wanted }, message)
         }
         (Some(trap), None) => (FailureKind::Trap, format!("trapped: {}", bare(&trap.to_string()))),
         (None, None) => classify_host_error(error),
@@ -218,7 +267,9 @@ fn classify_host_error(error: &wasmtime::Error) -> (FailureKind, String) {
     if text.contains("too much data is being copied between the host and the guest") {
         return output::too_large();
     }
-    (FailureKind::Other, format!("failed: {}", one_line(&text, MAX_WORDS)))
+    // What is left are pointers to nowhere, text that is none, and the like.
+    let text = one_line(&text, MAX_WORDS);
+    (FailureKind::Other, format!("does not speak with the host as a component should: {text}"))
 }
 
 /// Without the engine's own prefix.

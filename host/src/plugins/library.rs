@@ -4,7 +4,8 @@
 //! checked, by the host and by itself. Whatever is wrong is found here and not at the first event.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use anyhow::Context;
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
+use super::artefact::Fingerprint;
 use super::bindings::{World, WorldPre, about};
+use super::cache::{Cache, Compiled};
 use super::call::Callable;
 use super::directory::Directory;
 use super::engine::{self, MAX_CALLS, MAX_MEMORY};
@@ -22,7 +25,7 @@ use super::load_error::{LoadError, LoadErrorKind};
 use super::redact::{Secrets, one_line};
 use super::settings::{self, SettingDoc};
 use super::store::{Environment, State};
-use super::survey::{self, Survey};
+use super::survey::{self, SERVED, Survey};
 use super::{Plugin, embedded, embedded_names, wasi};
 
 /// How long a plugin may take to say who it is and to check its settings. More than for an event:
@@ -30,7 +33,7 @@ use super::{Plugin, embedded, embedded_names, wasi};
 const LOAD_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Bytes that are kept of each text that a plugin tells about itself.
-pub(super) const MAX_TEXT: usize = 1_024;
+const MAX_TEXT: usize = 1_024;
 
 /// What the .ini says about a plugin.
 #[derive(Clone, Debug)]
@@ -71,6 +74,10 @@ pub struct Description {
     pub imports: Vec<String>,
     /// It exports `reply`; this version does not call it.
     pub replies: bool,
+    /// The beginning of the component's SHA-256, by which builds are told apart.
+    pub hash: String,
+    /// How long it took to compile; `None` if that had been done before.
+    pub compiled_in: Option<Duration>,
 }
 
 /// The engine and all that plugins share. One per process.
@@ -78,6 +85,21 @@ pub struct Runtime {
     engine: Engine,
     linker: Linker<State>,
     gate: Arc<Gate>,
+    cache: Cache,
+}
+
+/// What can be seen of a component without calling it.
+struct Seen {
+    survey: Survey,
+    hash: String,
+    compiled_in: Option<Duration>,
+}
+
+impl Seen {
+    fn of(survey: Survey, compiled: &Compiled) -> Self {
+        let (hash, compiled_in) = (compiled.fingerprint.to_string(), compiled.took);
+        Self { survey, hash, compiled_in }
+    }
 }
 
 impl PluginSpec {
@@ -113,7 +135,14 @@ impl Runtime {
             })
             .map_err(anyhow::Error::from)
             .context("while defining what plugins may import")?;
-        Ok(Self { engine, linker, gate: Arc::new(Gate::new(MAX_CALLS)) })
+        Ok(Self { engine, linker, gate: Arc::new(Gate::new(MAX_CALLS)), cache: Cache::default() })
+    }
+
+    /// The same, and what is compiled is kept in this folder. Where that is not possible, it is
+    /// said in the log and nothing is kept.
+    #[must_use]
+    pub fn with_cache(self, folder: &Path) -> Self {
+        Self { cache: Cache::in_folder(folder), ..self }
     }
 
     /// Makes a plugin ready to be called, or says why it cannot be used.
@@ -124,7 +153,7 @@ impl Runtime {
     /// What a plugin tells about itself. Settings are neither given nor checked.
     pub fn inspect(&self, spec: &PluginSpec) -> Result<Description, LoadError> {
         self.link(spec)
-            .and_then(|(pre, survey)| self.describe(spec, pre, survey))
+            .and_then(|(pre, seen)| self.describe(spec, pre, seen))
             .map(|(_, description)| description)
             .map_err(|kind| spec.error(kind))
     }
@@ -134,8 +163,8 @@ impl Runtime {
         spec: &PluginSpec,
         directory: &Arc<Directory>,
     ) -> Result<Plugin, LoadErrorKind> {
-        let (pre, survey) = self.link(spec)?;
-        let (callable, description) = self.describe(spec, pre, survey)?;
+        let (pre, seen) = self.link(spec)?;
+        let (callable, description) = self.describe(spec, pre, seen)?;
         let problems = settings::problems(&description.settings, &spec.settings);
         if !problems.is_empty() {
             return Err(LoadErrorKind::Settings(problems));
@@ -159,26 +188,32 @@ impl Runtime {
         &self.engine
     }
 
+    /// Compiles a component, or finds what it was compiled to.
+    pub(super) fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadErrorKind> {
+        self.cache.compile(&self.engine, bytes).map_err(rejected)
+    }
+
     /// [`Self::inspect`] of what is compiled already.
     pub(super) fn inspect_component(
         &self,
         spec: &PluginSpec,
-        component: &Component,
+        compiled: &Compiled,
     ) -> Result<Description, LoadErrorKind> {
-        let (pre, survey) = self.link_component(component)?;
-        self.describe(spec, pre, survey).map(|(_, description)| description)
+        let (pre, survey) = self.link_component(&compiled.component)?;
+        let seen = Seen::of(survey, compiled);
+        self.describe(spec, pre, seen).map(|(_, description)| description)
     }
 
     /// From the file to something that can be instantiated.
-    fn link(&self, spec: &PluginSpec) -> Result<(WorldPre<State>, Survey), LoadErrorKind> {
+    fn link(&self, spec: &PluginSpec) -> Result<(WorldPre<State>, Seen), LoadErrorKind> {
         if spec.memory > MAX_MEMORY {
             return Err(LoadErrorKind::TooMuchMemory(spec.memory));
         }
         let bytes = spec.source.read()?;
         survey::check_bytes(&bytes)?;
-        let component = engine::compile(&self.engine, &bytes)
-            .map_err(|error| LoadErrorKind::Invalid(one_line(&format!("{error:#}"), MAX_TEXT)))?;
-        self.link_component(&component)
+        let compiled = self.compile(&bytes)?;
+        let (pre, survey) = self.link_component(&compiled.component)?;
+        Ok((pre, Seen::of(survey, &compiled)))
     }
 
     fn link_component(
@@ -188,7 +223,10 @@ impl Runtime {
         let survey = survey::check_component(&self.engine, component)?;
         let pre =
             self.linker.instantiate_pre(component).and_then(WorldPre::new).map_err(|error| {
-                LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT))
+                match survey::newer(&survey.imports) {
+                    Some(found) => LoadErrorKind::TooNew { found: found.clone(), served: SERVED },
+                    None => LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT)),
+                }
             })?;
         Ok((pre, survey))
     }
@@ -199,7 +237,7 @@ impl Runtime {
         &self,
         spec: &PluginSpec,
         pre: WorldPre<State>,
-        survey: Survey,
+        seen: Seen,
     ) -> Result<(Callable, Description), LoadErrorKind> {
         let environment = Environment {
             plugin: spec.name.clone(),
@@ -214,7 +252,7 @@ impl Runtime {
         let told = callable.call("(describe)", |world, store| {
             world.callhook_plugin_about().call_describe(store)
         })?;
-        let description = describe(told, survey);
+        let description = describe(told, seen);
         Ok((callable.with_version(&description.version), description))
     }
 }
@@ -247,6 +285,19 @@ impl PluginSource {
     }
 }
 
+/// Why the engine does not compile it.
+fn rejected(error: wasmtime::Error) -> LoadErrorKind {
+    let why = one_line(&format!("{error:#}"), MAX_TEXT);
+    // The engine's error has no type. Without the pool, the same is told when it is instantiated.
+    let too_large = why.contains("does not fit in pooling allocator requirements");
+    if too_large { LoadErrorKind::TooLarge(why) } else { LoadErrorKind::Invalid(why) }
+}
+
+/// The [`Description::hash`] of the component in this file, without loading it.
+pub fn fingerprint(file: &Path) -> io::Result<String> {
+    Ok(Fingerprint::of(&fs::read(file)?).to_string())
+}
+
 /// Lets the plugin look at its settings.
 fn check_by_itself(callable: &Callable) -> Result<(), LoadErrorKind> {
     let problems =
@@ -262,14 +313,16 @@ fn check_by_itself(callable: &Callable) -> Result<(), LoadErrorKind> {
     Err(LoadErrorKind::Settings(problems.iter().map(line).collect()))
 }
 
-fn describe(told: about::Description, survey: Survey) -> Description {
+fn describe(told: about::Description, seen: Seen) -> Description {
     Description {
         name: one_line(&told.name, MAX_TEXT),
         version: one_line(&told.version, MAX_TEXT),
         summary: one_line(&told.summary, MAX_TEXT),
         settings: told.settings.into_iter().map(Into::into).collect(),
-        imports: survey.imports,
-        replies: survey.replies,
+        imports: seen.survey.imports,
+        replies: seen.survey.replies,
+        hash: seen.hash,
+        compiled_in: seen.compiled_in,
     }
 }
 

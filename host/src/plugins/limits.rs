@@ -21,10 +21,10 @@ pub(super) struct Limits {
 /// A limit that was hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hit {
-    /// Bytes of memory.
-    Memory,
-    /// Elements of a table.
-    Table,
+    /// It wanted so many bytes of memory.
+    Memory(u64),
+    /// It wanted a table of so many elements.
+    Table(usize),
 }
 
 impl Limits {
@@ -48,7 +48,7 @@ impl ResourceLimiter for Limits {
     ) -> wasmtime::Result<bool> {
         let used = self.used.saturating_add(desired.saturating_sub(current));
         if used > self.memory {
-            self.hit.get_or_insert(Hit::Memory);
+            self.hit.get_or_insert(Hit::Memory(u64::try_from(used).unwrap_or(u64::MAX)));
             return Ok(false);
         }
         self.used = used;
@@ -62,7 +62,7 @@ impl ResourceLimiter for Limits {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if desired > MAX_TABLE_ELEMENTS {
-            self.hit.get_or_insert(Hit::Table);
+            self.hit.get_or_insert(Hit::Table(desired));
             return Ok(false);
         }
         Ok(true)
@@ -78,9 +78,9 @@ mod tests {
         let mut limits = Limits::new(100);
         assert!(limits.memory_growing(0, 60, None).unwrap());
         assert!(!limits.memory_growing(0, 60, None).unwrap());
-        assert_eq!(limits.hit, Some(Hit::Memory));
+        assert_eq!(limits.hit, Some(Hit::Memory(120)));
         assert!(limits.memory_growing(60, 100, None).unwrap());
         assert!(!limits.table_growing(0, MAX_TABLE_ELEMENTS + 1, None).unwrap());
-        assert_eq!(limits.hit, Some(Hit::Memory));
+        assert_eq!(limits.hit, Some(Hit::Memory(120)));
     }
 }

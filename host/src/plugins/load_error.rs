@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::engine::MAX_MEMORY;
+use super::engine::{MAX_MEMORY, MAX_TABLE_ELEMENTS};
 use super::failure::PluginFailure;
 
 /// A plugin that cannot be used.
@@ -28,13 +28,26 @@ pub enum LoadErrorKind {
     CoreModule,
     /// Machine code of some engine, which is never trusted.
     Precompiled,
+    /// Nothing at all.
+    Empty,
+    /// WebAssembly in its text form.
+    TextForm,
     /// Not WebAssembly at all.
     NotWasm,
+    /// It wants to begin with more memory or larger tables than there are.
+    TooLarge(String),
     /// It calls itself a component, but the engine rejects it.
     Invalid(String),
     /// It imports something that plugins do not get.
     ForeignImport(String),
-    /// It uses another major version of the package, or a newer one than this.
+    /// It imports something of the package that is newer than this version.
+    TooNew {
+        /// The interface with its version.
+        found: String,
+        /// The package with the version that is served.
+        served: &'static str,
+    },
+    /// It uses another major version of the package.
     WrongVersion {
         /// The interface with its version.
         found: String,
@@ -86,13 +99,27 @@ impl fmt::Display for LoadErrorKind {
                 "this is machine code made by an engine (.cwasm), which is never loaded; give \
                  the .wasm component that it was made from",
             ),
+            Self::Empty => f.write_str("the file is empty"),
+            Self::TextForm => f.write_str(
+                "this is WebAssembly in text form; run `wasm-tools parse` on it to make a component",
+            ),
             Self::NotWasm => f.write_str("this is not a WebAssembly component"),
+            Self::TooLarge(why) => write!(
+                f,
+                "it wants to begin with more than a plugin can have, which is {} MiB of memory and \
+                 tables of {MAX_TABLE_ELEMENTS} elements: {why}",
+                MAX_MEMORY >> 20
+            ),
             Self::Invalid(why) => write!(f, "the component is not valid: {why}"),
             Self::ForeignImport(name) => write!(
                 f,
                 "it imports {name}, which plugins do not get: plugins do no I/O; they return \
                  requests and the host sends them{}",
                 hint(name)
+            ),
+            Self::TooNew { found, served } => write!(
+                f,
+                "it needs {found}, and this callhook serves {served}: it needs a newer callhook"
             ),
             Self::WrongVersion { found, served } => write!(
                 f,

@@ -12,7 +12,10 @@
 //! - A [`PluginFailure`] or a [`LoadError`] says in one line which plugin failed, why, and what to
 //!   do.
 
+mod allowance;
+mod artefact;
 mod bindings;
+mod cache;
 mod call;
 mod directory;
 mod engine;
@@ -37,9 +40,10 @@ use std::time::Duration;
 
 pub use call::{Outcome, Plugin};
 pub use directory::{Directory, DirectoryError, Person};
+pub use engine::aside;
 pub use examine::{Examination, Import};
 pub use failure::{FailureKind, PluginFailure};
-pub use library::{Description, PluginSource, PluginSpec, Runtime};
+pub use library::{Description, PluginSource, PluginSpec, Runtime, fingerprint};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use output::{MAX_HEADERS, MAX_OUTPUT, MAX_REQUESTS};
 pub use rehearsal::{LogLine, Rehearsed};

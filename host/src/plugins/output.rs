@@ -5,6 +5,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::failure::FailureKind;
+use super::redact::one_line;
 use crate::request::Request;
 
 /// Requests that one call may return. Meant to stop a plugin that multiplies by mistake: the
@@ -35,6 +36,9 @@ const OWN_HEADERS: [&str; 9] = [
 /// Headers that the host adds start with one of these.
 const OWN_PREFIXES: [&str; 3] = ["proxy-", "webhook-", "x-callhook-"];
 
+/// Bytes that a message repeats of what a plugin returned.
+const MAX_SHOWN: usize = 100;
+
 /// What is wrong with the requests: the kind of failure, and in words.
 type Fault = (FailureKind, String);
 
@@ -42,7 +46,10 @@ type Fault = (FailureKind, String);
 pub(super) fn check(mut requests: Vec<Request>) -> Result<Vec<Request>, Fault> {
     if requests.len() > MAX_REQUESTS {
         let (limit, got) = (MAX_REQUESTS, requests.len());
-        let message = format!("returned {got} requests, more than the {limit} allowed");
+        let message = format!(
+            "returned {got} requests, more than the {limit} allowed for one event; look for a \
+             loop that adds too many"
+        );
         return Err((FailureKind::TooManyRequests { limit, got }, message));
     }
     let size = requests.iter().map(size).fold(0, usize::saturating_add);
@@ -58,7 +65,11 @@ pub(super) fn check(mut requests: Vec<Request>) -> Result<Vec<Request>, Fault> {
 
 /// The failure of a plugin that returns more than [`MAX_OUTPUT`].
 pub(super) fn too_large() -> Fault {
-    let message = format!("handed over more than {} MiB at once", MAX_OUTPUT >> 20);
+    let message = format!(
+        "handed over more than {} MiB at once, in a result or as arguments of an import; send \
+         less data, or in several requests",
+        MAX_OUTPUT >> 20
+    );
     (FailureKind::OutputTooLarge { limit: MAX_OUTPUT }, message)
 }
 
@@ -80,8 +91,10 @@ fn check_one(request: &mut Request) -> Result<(), Fault> {
     }
     check_url(&request.url).map_err(|message| (FailureKind::BadUrl, message))?;
     if request.headers.len() > MAX_HEADERS {
-        let message =
-            format!("{} headers, more than the {MAX_HEADERS} allowed", request.headers.len());
+        let message = format!(
+            "it has {} headers, more than the {MAX_HEADERS} allowed",
+            request.headers.len()
+        );
         return Err((FailureKind::BadHeader, message));
     }
     for (name, value) in &request.headers {
@@ -96,7 +109,7 @@ fn check_method(method: &str) -> Result<(), String> {
             Err("method \"CONNECT\" opens a tunnel and cannot be sent".to_owned())
         }
         Ok(_) => Ok(()),
-        Err(_) => Err(format!("method {method:?} is not a token such as GET or POST")),
+        Err(_) => Err(format!("method {} is not a token such as GET or POST", shown(method))),
     }
 }
 
@@ -110,7 +123,7 @@ fn check_url(text: &str) -> Result<(), String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!(
             "its URL has the scheme {:?}; only http and https are sent",
-            url.scheme()
+            one_line(url.scheme(), MAX_SHOWN)
         ));
     }
     if url.host_str().is_none_or(str::is_empty) {
@@ -130,15 +143,24 @@ fn check_url(text: &str) -> Result<(), String> {
 
 fn check_header(name: &str, value: &str) -> Result<(), String> {
     let parsed = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("header name {name:?} is not a token"))?;
+        .map_err(|_| format!("header name {} is not a token such as X-Api-Version", shown(name)))?;
     let own = OWN_HEADERS.contains(&parsed.as_str())
         || OWN_PREFIXES.iter().any(|prefix| parsed.as_str().starts_with(prefix));
     if own {
-        return Err(format!("header {name:?} is the host's own; leave it out"));
+        return Err(format!("header {} is the host's own; leave it out", shown(name)));
     }
-    HeaderValue::from_str(value)
-        .map(|_| ())
-        .map_err(|_| format!("the value of header {name:?} has control characters"))
+    HeaderValue::from_str(value).map(|_| ()).map_err(|_| {
+        format!(
+            "the value of header {} has characters other than visible ASCII; encode them, or \
+                 put them into the body",
+            shown(name)
+        )
+    })
+}
+
+/// In quotes, and only the beginning of it.
+fn shown(text: &str) -> String {
+    format!("{:?}", one_line(text, MAX_SHOWN))
 }
 
 #[cfg(test)]

@@ -77,19 +77,47 @@ fn the_hosts_own_headers_and_malformed_ones_are_refused() {
         assert!(text.contains(&format!("{name:?}")), "{text}");
     }
     let headers = vec![("X-A".to_owned(), "1".to_owned()); MAX_HEADERS + 1];
-    assert_eq!(refusal(Request { headers, ..request() }).0, "bad-header");
+    let told = "request 1: it has 65 headers, more than the 64 allowed".to_owned();
+    assert_eq!(refusal(Request { headers, ..request() }), ("bad-header".to_owned(), told));
+}
+
+#[test]
+fn giants_do_not_come_back_in_messages() {
+    let giant = "x y".repeat(100_000);
+    let header = |name: &str, value: &str| Request {
+        headers: vec![(name.to_owned(), value.to_owned())],
+        ..request()
+    };
+    for nonsense in [
+        Request { method: giant.clone(), ..request() },
+        Request { url: giant.clone(), ..request() },
+        Request { url: format!("{}:x", "x".repeat(100_000)), ..request() },
+        header(&giant, "x"),
+        header("X-Note", &giant.replace('y', "\n")),
+    ] {
+        let (_, message) = refusal(nonsense);
+        assert!(message.len() < 300, "{}", message.len());
+    }
 }
 
 #[test]
 fn number_and_size_are_bounded() {
     let (kind, text) = check(vec![request(); MAX_REQUESTS + 1]).unwrap_err();
     assert_eq!(kind, FailureKind::TooManyRequests { limit: 64, got: 65 });
-    assert_eq!(text, "returned 65 requests, more than the 64 allowed");
+    assert_eq!(
+        text,
+        "returned 65 requests, more than the 64 allowed for one event; look for a loop that adds \
+         too many"
+    );
     check(vec![request(); MAX_REQUESTS]).unwrap();
 
     let half = Request { body: vec![0; MAX_OUTPUT / 2], ..request() };
     check(vec![half.clone()]).unwrap();
     let (kind, text) = check(vec![half.clone(), half]).unwrap_err();
     assert_eq!(kind, FailureKind::OutputTooLarge { limit: MAX_OUTPUT });
-    assert_eq!(text, "handed over more than 4 MiB at once");
+    assert_eq!(
+        text,
+        "handed over more than 4 MiB at once, in a result or as arguments of an import; send less \
+         data, or in several requests"
+    );
 }

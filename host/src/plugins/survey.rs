@@ -13,6 +13,7 @@ pub(super) const SERVED: &str = "callhook:plugin 1.0";
 /// The package, and the part of its version that may differ.
 const PACKAGE: &str = "callhook:plugin/";
 const MAJOR: &str = "1.";
+const MINOR: &str = "1.0.";
 
 /// What this version serves of the package. Types are imported like functions.
 const SERVED_INTERFACES: [&str; 5] = ["directory", "log", "memory", "settings", "types"];
@@ -43,10 +44,27 @@ pub(super) fn check_bytes(bytes: &[u8]) -> Result<(), LoadErrorKind> {
     const MODULE: &[u8] = b"\0asm\x01\0\0\0";
     match Engine::detect_precompiled(bytes) {
         Some(Precompiled::Module | Precompiled::Component) => Err(LoadErrorKind::Precompiled),
+        _ if bytes.is_empty() => Err(LoadErrorKind::Empty),
         _ if bytes.starts_with(MODULE) => Err(LoadErrorKind::CoreModule),
+        _ if is_text(bytes) => Err(LoadErrorKind::TextForm),
         _ if !bytes.starts_with(MAGIC) => Err(LoadErrorKind::NotWasm),
         _ => Ok(()),
     }
+}
+
+/// Whether it begins as the text form does, after comments and blanks.
+fn is_text(bytes: &[u8]) -> bool {
+    let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_start);
+    let first = lines.into_iter().find(|line| !line.is_empty() && !line.starts_with(b";;"));
+    first.is_some_and(|line| line.starts_with(b"(component") || line.starts_with(b"(module"))
+}
+
+/// The first import that is of a newer minor version than what is served.
+pub(super) fn newer(imports: &[String]) -> Option<&String> {
+    imports.iter().find(|name| {
+        let version = name.strip_prefix(PACKAGE).and_then(|name| name.split_once('@'));
+        version.is_some_and(|(_, version)| !version.starts_with(MINOR))
+    })
 }
 
 /// Passes components whose imports are all served and that export what a plugin must.
@@ -87,10 +105,13 @@ fn replies(exports: &[&str]) -> bool {
 pub(super) fn check_import(name: &str) -> Result<(), LoadErrorKind> {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
     if let Some(interface) = interface.strip_prefix(PACKAGE) {
-        return if version.starts_with(MAJOR) && SERVED_INTERFACES.contains(&interface) {
+        let found = name.to_owned();
+        return if !version.starts_with(MAJOR) {
+            Err(LoadErrorKind::WrongVersion { found, served: SERVED })
+        } else if SERVED_INTERFACES.contains(&interface) {
             Ok(())
         } else {
-            Err(LoadErrorKind::WrongVersion { found: name.to_owned(), served: SERVED })
+            Err(LoadErrorKind::TooNew { found, served: SERVED })
         };
     }
     let served = SERVED_WASI.iter().any(|package| interface.starts_with(package));

@@ -9,8 +9,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Uri;
+
 use crate::config::{EndpointConfig, Order};
 use crate::event::CallEvent;
+use crate::hosts::Hosts;
 use crate::plugins::{Outcome, Plugin, PluginFailure};
 use crate::request::Request;
 
@@ -20,6 +23,9 @@ pub struct Route {
     pub endpoint: EndpointConfig,
     /// Its plugins, in order.
     pub chain: Vec<Arc<Plugin>>,
+    /// Where its requests may go. `None` if its settings name no host; delivery does not begin
+    /// with such settings.
+    hosts: Option<Hosts>,
 }
 
 /// What the endpoints get for one event.
@@ -60,6 +66,12 @@ pub struct Failed {
 }
 
 impl Route {
+    /// The way to `endpoint` through these plugins.
+    pub fn new(endpoint: EndpointConfig, chain: Vec<Arc<Plugin>>) -> Self {
+        let hosts = Hosts::new(&endpoint.url, &endpoint.delivery.allow_hosts).ok();
+        Self { endpoint, chain, hosts }
+    }
+
     /// Sends drafts through the chain.
     fn requests(&self, event: &CallEvent) -> Result<Vec<Request>, PluginFailure> {
         let endpoint = &self.endpoint;
@@ -81,7 +93,24 @@ impl Route {
             }
             drafts = made;
         }
+        self.refuse_other_hosts(&drafts)?;
         Ok(drafts)
+    }
+
+    /// Fails if a request would go where the operator did not say. It would not be sent, but here
+    /// its author hears of it while the event can still be replayed.
+    fn refuse_other_hosts(&self, requests: &[Request]) -> Result<(), PluginFailure> {
+        let (Some(hosts), Some(plugin)) = (&self.hosts, self.chain.last()) else { return Ok(()) };
+        for (place, request) in (1..).zip(requests) {
+            // What a plugin returns has been parsed once.
+            let Ok(url) = request.url.parse::<Uri>() else { continue };
+            hosts.admit(&url).map_err(|why| {
+                let endpoint = &self.endpoint.name;
+                plugin
+                    .refused_host(format!("made request {place} for endpoint {endpoint:?}: {why}"))
+            })?;
+        }
+        Ok(())
     }
 
     fn planned(&self, index: u32, request: Request) -> Planned {

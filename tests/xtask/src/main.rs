@@ -44,7 +44,7 @@ enum Chore {
     ///
     /// With `--bench NAME` one of its parts instead.
     Bench {
-        /// Only these of library, service and backlog; or what is passed on to `cargo bench`.
+        /// Only these of library, service, backlog, plugins and storm; or what is passed on to `cargo bench`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },

@@ -61,6 +61,9 @@ impl fmt::Display for Told<'_> {
                 writeln!(f, "\n{}", String::from_utf8_lossy(&request.body))?;
             }
         }
+        if !detail.details.is_empty() {
+            writeln!(f, "\n{}", detail.details)?;
+        }
         detail.attempts.iter().try_for_each(|attempt| tell_attempt(attempt, f))?;
         match &detail.event {
             Some(event) => writeln!(f, "\nevent     {event}"),
@@ -132,6 +135,7 @@ pub(super) fn detail_as_json(detail: &DeliveryDetail, goes_to: Option<&str>) -> 
         object.insert("generation".to_owned(), json!(detail.generation));
         object.insert("request".to_owned(), json!(request));
         object.insert("tries".to_owned(), attempts.collect());
+        object.insert("details".to_owned(), json!(detail.details));
         object.insert("event_data".to_owned(), json!(event));
     }
     value

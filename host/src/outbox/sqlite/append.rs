@@ -177,13 +177,15 @@ fn store_failure(
     failure: &FailedTransform,
     now: Stamp,
 ) -> rusqlite::Result<()> {
-    let FailedTransform { event_id, endpoint, plugin, kind, message } = failure;
+    let FailedTransform { event_id, endpoint, plugin, kind, message, details } = failure;
     connection
         .prepare_cached(
-            "INSERT INTO failed_transforms (event_id, endpoint, plugin, kind, message, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE
-             SET plugin = excluded.plugin, kind = excluded.kind, message = excluded.message",
+            "INSERT INTO failed_transforms
+                 (event_id, endpoint, plugin, kind, message, created, details)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE
+             SET plugin = excluded.plugin, kind = excluded.kind, message = excluded.message,
+                 details = excluded.details",
         )?
-        .execute(params![event_id, endpoint, plugin, kind, message, now.wall])?;
+        .execute(params![event_id, endpoint, plugin, kind, message, now.wall, details])?;
     Ok(())
 }

@@ -130,7 +130,7 @@ fn list_failures(
     statement.query_map(params_from_iter(values), failure)?.collect()
 }
 
-const FAILURE: &str = "rowid, event_id, endpoint, plugin, kind, message, created
+const FAILURE: &str = "rowid, event_id, endpoint, plugin, kind, message, created, details
     FROM failed_transforms";
 
 fn failure(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
@@ -175,17 +175,27 @@ pub(super) fn show(
             request: request(connection, seq)?,
             event: event(connection, &row.event_id)?,
             attempts: attempts(connection, seq)?,
+            details: String::new(),
             row,
         }));
     }
     let Some((event_id, endpoint)) = failure_of(id) else { return Ok(None) };
     let sql = format!("SELECT {FAILURE} WHERE event_id = ?1 AND endpoint = ?2");
-    let row =
-        connection.prepare_cached(&sql)?.query_row(params![event_id, endpoint], failure).optional();
-    let Some(row) = row? else { return Ok(None) };
-    let event = event(connection, &event_id)?;
-    let (class, base, request, attempts) = (Class::Core, None, None, Vec::new());
-    Ok(Some(DeliveryDetail { row, generation: 0, class, base, request, event, attempts }))
+    let found = connection
+        .prepare_cached(&sql)?
+        .query_row(params![event_id, endpoint], |row| Ok((failure(row)?, row.get(7)?)))
+        .optional()?;
+    let Some((row, details)) = found else { return Ok(None) };
+    Ok(Some(DeliveryDetail {
+        row,
+        generation: 0,
+        class: Class::Core,
+        base: None,
+        request: None,
+        event: event(connection, &event_id)?,
+        attempts: Vec::new(),
+        details,
+    }))
 }
 
 fn base(connection: &Connection, seq: i64) -> rusqlite::Result<Option<String>> {

@@ -15,7 +15,7 @@ const APPLICATION: i64 = 0x6361_6c6c;
 
 /// What leads from each version to the next; the first from an empty file. Never change one that
 /// was released.
-const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
 -- The engine's state by call.
@@ -127,6 +127,11 @@ const VERSION_3: &str = "
 ALTER TABLE requests ADD COLUMN base TEXT;
 -- How many of its attempts were refused.
 ALTER TABLE requests ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
+";
+
+const VERSION_4: &str = "
+-- What helps the plugin's author: what it wrote, and where it was.
+ALTER TABLE failed_transforms ADD COLUMN details TEXT NOT NULL DEFAULT '';
 ";
 
 /// The version that this service writes.

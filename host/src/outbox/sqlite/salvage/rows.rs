@@ -52,6 +52,7 @@ impl<'a> Rows<'a> {
                 }
                 (REQUEST, whole)
             }
+            [Text(_), Text(_), Text(_), Text(_), Text(_), Integer(_), Text(_)] => (FAILURE, true),
             [Text(_), Text(_), Text(_), Text(_), Text(json), Integer(_), ..]
                 if cells.len() == 7 || (cells.len() == 6 && json.starts_with('{')) =>
             {
@@ -59,7 +60,10 @@ impl<'a> Rows<'a> {
                 cells.resize(7, Null);
                 (EVENT, whole)
             }
-            [Text(_), Text(_), Text(_), Text(_), Text(_), Integer(_)] => (FAILURE, true),
+            [Text(_), Text(_), Text(_), Text(_), Text(_), Integer(_)] => {
+                cells.push(Text(String::new()));
+                (FAILURE, true)
+            }
             [Text(_), Text(_), Blob(_), ..] if cells.len() <= 4 => {
                 let whole = is_whole(&cells, 3, 3);
                 cells.resize(4, Null);
@@ -132,8 +136,8 @@ INSERT INTO events (event_id, pbx, chain, kind, json, created, sum)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
 
 const FAILURE: &str = "
-INSERT INTO failed_transforms (event_id, endpoint, plugin, kind, message, created)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+INSERT INTO failed_transforms (event_id, endpoint, plugin, kind, message, created, details)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
 
 const CALL: &str = "
 INSERT INTO calls (pbx, key, state, sum) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";

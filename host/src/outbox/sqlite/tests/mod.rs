@@ -185,6 +185,7 @@ fn everything_of_a_commit_survives_a_reopening() {
         plugin: "plain-get".to_owned(),
         kind: "trap".to_owned(),
         message: "unreachable".to_owned(),
+        details: "The plugin wrote:\nno such user".to_owned(),
     };
     bench.append(Commit {
         pbx: "pbx".to_owned(),
@@ -206,7 +207,9 @@ fn everything_of_a_commit_survives_a_reopening() {
     assert_eq!(claims.requests[0].request, full);
     assert_eq!(claims.requests[0].attempts, 0);
     assert_eq!(bench.query::<String>("SELECT kind FROM events"), "start");
-    assert_eq!(bench.query::<String>("SELECT plugin FROM failed_transforms"), "plain-get");
+    let letter = bench.outbox().show("e1:other").unwrap().unwrap();
+    assert_eq!(letter.row.reason.as_deref(), Some("plugin plain-get, trap: unreachable"));
+    assert_eq!(letter.details, "The plugin wrote:\nno such user");
 }
 
 #[test]

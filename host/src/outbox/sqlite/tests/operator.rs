@@ -33,6 +33,7 @@ fn varied() -> Bench {
         plugin: "plain-get".to_owned(),
         kind: "trap".to_owned(),
         message: "unreachable".to_owned(),
+        details: String::new(),
     };
     bench.append(Commit { failures: vec![failure], ..commit_of(vec![]) });
     bench
