@@ -35,12 +35,14 @@ async fn the_example_in_rust_posts_json() {
     assert_eq!(webhook.header("x-source"), "Prague office");
     let body: Value = serde_json::from_slice(&webhook.body).expect("JSON");
     let expected = json!({
-        "answered": false,
-        "at": "2022-01-06T20:59:41.000+01:00",
         "call": "220106205941_755-0",
         "event": "ringing",
-        "extension": "106",
+        "direction": "incoming",
         "number": "+420774852629",
+        "name": null,
+        "extension": "106",
+        "answered": false,
+        "at": "2022-01-06T20:59:41.000+01:00",
     });
     assert_eq!(body, expected);
 }

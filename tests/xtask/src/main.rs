@@ -1,10 +1,13 @@
 //! The chores of this repository, so that nobody has to remember how they are done:
-//! `cargo xtask test | check | demo | bench | fuzz`. Every command that is run is printed first.
+//! `cargo xtask test | check | demo | examples | bench | fuzz`. Every command that is run is printed first.
 
+mod examples;
 mod fuzz;
+mod tools;
 
 use std::env;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -38,6 +41,9 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
+    /// Build the example plugins of all languages, or of some, into `target/examples/`; their
+    /// tools are installed to `target/tools/`.
+    Examples(examples::Arguments),
     /// Feed everything that reads what comes from outside with nonsense for a while.
     Fuzz(fuzz::Arguments),
     /// Measure the whole service: a table of figures.
@@ -68,6 +74,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
             wasm_target()?;
             cargo(&["run", "--package", "callhook", "--", "demo"]).passing(rest).run()
         }
+        Chore::Examples(arguments) => examples::run(&arguments),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Bench { rest } => {
             wasm_target()?;
@@ -79,6 +86,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
 /// Testing the whole workspace at once also builds the program that the end-to-end tests start.
 fn test(rest: Vec<OsString>) -> anyhow::Result<()> {
     wasm_target()?;
+    examples::install()?;
     cargo(&["test", "--workspace"]).passing(rest).run()
 }
 
@@ -89,9 +97,7 @@ fn bench(rest: Vec<OsString>) -> anyhow::Result<()> {
     }
     let packages = ["--package", "callhook", "--package", "promises", "--no-default-features"];
     cargo(&["build", "--release", "--bins"]).passing(packages.map(OsString::from).into()).run()?;
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Step::new(target.join("release/callhook-bench"), &[]).passing(rest).run()
+    Step::new(target().join("release/callhook-bench"), &[]).passing(rest).run()
 }
 
 /// In the order of what fails soonest.
@@ -138,7 +144,14 @@ fn cargo(arguments: &[&str]) -> Step {
 
 /// The root of the repository, wherever this is run.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_owned()
+}
+
+/// Where cargo puts what it makes.
+fn target() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    root().join(target)
 }
 
 /// A command that is printed and then run.
@@ -146,13 +159,25 @@ fn root() -> PathBuf {
 struct Step {
     program: OsString,
     arguments: Vec<OsString>,
-    variable: Option<(&'static str, &'static str)>,
+    folder: PathBuf,
+    variables: Vec<(&'static str, OsString)>,
+    /// The caller's variables that it does not get.
+    withheld: Vec<&'static str>,
+    /// Where it finds programs.
+    path: Option<OsString>,
 }
 
 impl Step {
     fn new(program: impl Into<OsString>, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(OsString::from).collect();
-        Self { program: program.into(), arguments, variable: None }
+        Self {
+            program: program.into(),
+            arguments,
+            folder: root(),
+            variables: Vec::new(),
+            withheld: Vec::new(),
+            path: None,
+        }
     }
 
     fn passing(mut self, rest: Vec<OsString>) -> Self {
@@ -160,18 +185,41 @@ impl Step {
         self
     }
 
-    fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.variable = Some((name, value));
+    fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name, value.into()));
         self
+    }
+
+    fn with_all(mut self, variables: Vec<(&'static str, OsString)>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    fn without(mut self, names: &[&'static str]) -> Self {
+        self.withheld.extend(names);
+        self
+    }
+
+    fn within(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.folder);
+        self
+    }
+
+    /// Programs in these folders go before others.
+    fn finding(mut self, folders: Vec<PathBuf>) -> anyhow::Result<Self> {
+        let usual = env::var_os("PATH").unwrap_or_default();
+        let all = folders.into_iter().chain(env::split_paths(&usual));
+        self.path = Some(env::join_paths(all).context("a folder cannot be part of PATH")?);
+        Ok(self)
     }
 
     /// As it would be typed.
     fn line(&self) -> String {
         let name = Path::new(&self.program).file_stem().unwrap_or(&self.program);
-        let mut line = match self.variable {
-            Some((name, value)) => format!("{name}='{value}' "),
-            None => String::new(),
-        };
+        let mut line = String::new();
+        for (name, value) in &self.variables {
+            let _ = write!(line, "{name}='{}' ", value.to_string_lossy());
+        }
         line.push_str(&name.to_string_lossy());
         for argument in &self.arguments {
             line.push(' ');
@@ -182,10 +230,14 @@ impl Step {
 
     fn run(self) -> anyhow::Result<()> {
         println!("$ {}", self.line());
-        let status = Command::new(&self.program)
-            .args(&self.arguments)
-            .envs(self.variable)
-            .current_dir(root())
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).current_dir(&self.folder);
+        for name in &self.withheld {
+            command.env_remove(name);
+        }
+        command.envs(self.path.iter().map(|path| ("PATH", path)));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let status = command
             .status()
             .with_context(|| format!("while running {}", self.program.display()))?;
         if !status.success() {

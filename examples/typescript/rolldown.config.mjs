@@ -1,0 +1,2 @@
+// The contract is no file to be bundled: the host provides it.
+export default { external: /^callhook:/ };

@@ -1,0 +1,182 @@
+//! The tools that the examples are built with, from the public registries and into
+//! `target/tools/`: nothing is installed on the machine, and a second time nothing is done.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+
+use super::{Step, WASM, cargo, has_wasm_target, target, wasm_target};
+
+/// Makes C and Go of the WIT.
+pub(super) const WIT_BINDGEN: Tool =
+    Tool::Crate { name: "wit-bindgen-cli", version: "0.63.0", features: "c,go" };
+
+/// Makes components of modules. Of the release that `wit-bindgen` is made of, so that most of it
+/// is compiled only once.
+pub(super) const WASM_TOOLS: Tool =
+    Tool::Crate { name: "wasm-tools", version: "1.262.0", features: "component" };
+
+/// A tool that an example is built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tool {
+    /// Rust's own target for components.
+    WasmTarget,
+    /// What the example's `package-lock.json` says.
+    Npm,
+    /// What the example's `requirements.txt` says: one line, `name==version`.
+    Pip,
+    /// A program from crates.io.
+    Crate { name: &'static str, version: &'static str, features: &'static str },
+    /// What the example's `sources/Cargo.toml` names: crates, for the files in them.
+    Sources,
+}
+
+/// What a build has to know to find a tool.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The folders of programs.
+    pub(super) path: Vec<PathBuf>,
+    /// Names and values.
+    pub(super) variables: Vec<(&'static str, OsString)>,
+}
+
+/// Where a tool is, or would be.
+#[derive(Debug)]
+struct Place {
+    /// With its version.
+    name: String,
+    folder: PathBuf,
+    /// What is needed of it, below the folder.
+    inside: &'static str,
+    /// Written to the folder when all is done. Another text there means another tool.
+    mark: String,
+}
+
+impl Tool {
+    /// How it is found; `Err` with the tool's name if it is missing.
+    pub(super) fn find(self, example: &Path) -> anyhow::Result<Result<Found, String>> {
+        if self == Self::WasmTarget {
+            let found = Ok(Found::default());
+            return Ok(if has_wasm_target()? { found } else { Err(format!("Rust's {WASM}")) });
+        }
+        let place = self.place(example)?;
+        if !place.is_ready() {
+            return Ok(Err(place.name));
+        }
+        let inside = place.folder.join(place.inside);
+        Ok(Ok(match self {
+            Self::Sources => {
+                Found { variables: vec![("SOURCES", inside.into())], ..Found::default() }
+            }
+            _ => Found { path: vec![inside], ..Found::default() },
+        }))
+    }
+
+    /// Installs it, unless it is there.
+    pub(super) fn install(self, example: &Path) -> anyhow::Result<()> {
+        if self == Self::WasmTarget {
+            return wasm_target();
+        }
+        let place = self.place(example)?;
+        if place.is_ready() {
+            return Ok(());
+        }
+        println!("{} is missing, and is installed to {} now.", place.name, place.folder.display());
+        if place.folder.exists() {
+            fs::remove_dir_all(&place.folder).context("while removing what was left of it")?;
+        }
+        fs::create_dir_all(&place.folder).context("while making its folder")?;
+        self.fill(example, &place).with_context(|| format!("while installing {}", place.name))?;
+        let inside = place.folder.join(place.inside);
+        ensure!(inside.exists(), "{} has no {}", place.name, place.inside);
+        fs::write(place.folder.join("installed"), &place.mark).context("while marking it")
+    }
+
+    fn place(self, example: &Path) -> anyhow::Result<Place> {
+        let (name, inside, mark) = match self {
+            Self::WasmTarget => (WASM.to_owned(), "", String::new()),
+            Self::Npm => {
+                let lock = read(&example.join("package-lock.json"))?;
+                ("jco".to_owned(), "node_modules/.bin", without_name(&lock))
+            }
+            Self::Pip => {
+                let line = read(&example.join("requirements.txt"))?.trim().to_owned();
+                (line.replace("==", "-"), "bin", line)
+            }
+            Self::Crate { name, version, features } => {
+                (format!("{name}-{version}"), "bin", features.to_owned())
+            }
+            Self::Sources => {
+                let language = example.file_name().unwrap_or_default().to_string_lossy();
+                let manifest = read(&example.join("sources/Cargo.toml"))?;
+                (format!("sources-{language}"), "vendor", manifest)
+            }
+        };
+        Ok(Place { folder: target().join("tools").join(&name), name, inside, mark })
+    }
+
+    fn fill(self, example: &Path, place: &Place) -> anyhow::Result<()> {
+        let folder = place.folder.as_path();
+        match self {
+            Self::WasmTarget => Ok(()),
+            Self::Npm => {
+                for file in ["package.json", "package-lock.json"] {
+                    fs::copy(example.join(file), folder.join(file))
+                        .with_context(|| format!("while copying {file}"))?;
+                }
+                Step::new("npm", &["ci", "--no-audit", "--no-fund"]).within(folder).run()
+            }
+            Self::Pip => {
+                Step::new("python3", &["-m", "venv"]).passing(vec![folder.into()]).run()?;
+                let quiet = ["install", "--quiet", "--disable-pip-version-check", "--requirement"];
+                Step::new(folder.join("bin/pip"), &quiet)
+                    .passing(vec![example.join("requirements.txt").into()])
+                    .run()
+            }
+            Self::Crate { name, version, features } => {
+                // Unoptimised: they work on some kilobytes.
+                let one = format!("{name}@{version}");
+                let options = ["--debug", "--no-default-features", "--features", features];
+                let paths = [OsString::from("--root"), folder.into()];
+                cargo(&["install", "--locked", "--quiet", &one])
+                    .passing(options.map(OsString::from).into())
+                    .passing(paths.into())
+                    .with("CARGO_PROFILE_DEV_DEBUG", "0")
+                    .with("CARGO_TARGET_DIR", target().join("tools/build"))
+                    .run()
+            }
+            Self::Sources => {
+                fs::write(folder.join("Cargo.toml"), &place.mark)
+                    .context("while copying Cargo.toml")?;
+                cargo(&["vendor", "--quiet"]).within(folder).run()
+            }
+        }
+    }
+}
+
+impl Place {
+    fn is_ready(&self) -> bool {
+        fs::read_to_string(self.folder.join("installed")).is_ok_and(|text| text == self.mark)
+    }
+}
+
+/// What is only needed while tools are installed.
+pub(super) fn tidy() -> anyhow::Result<()> {
+    let build = target().join("tools/build");
+    if build.exists() {
+        fs::remove_dir_all(&build).context("while removing what the tools were compiled to")?;
+    }
+    Ok(())
+}
+
+/// Two examples with the same packages share them, whatever they are called.
+fn without_name(lock: &str) -> String {
+    let named = |line: &&str| line.trim_start().starts_with("\"name\": \"example-");
+    lock.lines().filter(|line| !named(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("while reading {}", path.display()))
+}
