@@ -450,9 +450,9 @@ fn check_tells_all_about_a_plugin_and_its_section_can_be_pasted() {
     let ini = write(
         &folder,
         "callhook.ini",
-        format!("[webhook]\nurl = https://crm.example.com/\nplugins = example_rust\n{section}"),
+        format!("[webhook]\nurl = https://crm.example.com/\nplugins = example-rust\n{section}"),
     );
-    let ended = plugin(&["check", "example_rust", "--config", &ini]);
+    let ended = plugin(&["check", "example-rust", "--config", &ini]);
     assert_eq!(ended.code, Some(0), "{section}{}", ended.err);
 }
 

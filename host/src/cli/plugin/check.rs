@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::Failure;
 use super::tell;
-use crate::authoring::{Subject, section, size};
+use crate::authoring::{Subject, check_name, section, size};
 use crate::plugins::{Examination, PluginSource, Runtime};
 
 /// Looking at a component.
@@ -44,10 +44,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         PluginSource::Embedded(_) => None,
         PluginSource::File(path) => Some(path.display().to_string()),
     };
-    let section = seen
-        .description
-        .as_ref()
-        .map(|description| section(&subject.spec.name, file.as_deref(), description));
+    let section = seen.description.as_ref().map(|about| {
+        // Of a file that nobody has named yet its own name says more than the file's.
+        let own = !subject.is_configured() && check_name(&about.name).is_ok();
+        section(if own { &about.name } else { &subject.spec.name }, file.as_deref(), about)
+    });
     let found = Found { subject: &subject, seen, section };
     if arguments.json {
         println!("{:#}", found.as_json());

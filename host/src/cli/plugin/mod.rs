@@ -1,6 +1,7 @@
 //! `callhook plugin`: for those who write plugins.
 
 mod check;
+mod new;
 mod samples;
 mod test;
 mod try_out;
@@ -16,6 +17,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    /// Begin a plugin: a project that builds with the language's own tools.
+    New(new::Arguments),
     /// Look at a component: what it is, what it imports, which settings it takes, whether it can
     /// be used.
     ///
@@ -39,6 +42,7 @@ enum What {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.what {
+        What::New(arguments) => new::run(arguments),
         What::Check(arguments) => check::run(arguments),
         What::Try(arguments) => try_out::run(arguments),
         What::Test(arguments) => test::run(arguments),
