@@ -87,13 +87,22 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
     }
 
+    /// Whether a line of a `.gitignore` means files of this name.
+    fn is_meant(line: &str, name: &str) -> bool {
+        let line = line.trim_end_matches('/').rsplit('/').next().unwrap();
+        match line.split_once('*') {
+            Some((begin, end)) => name.starts_with(begin) && name.ends_with(end),
+            None => line == name,
+        }
+    }
+
     /// The files below a folder that are not made by a build, by their paths in it.
     fn files(folder: &Path, within: &str, ignored: &[&str]) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            if ignored.iter().any(|it| it.trim_end_matches('/') == name) || name == "wit" {
+            if ignored.iter().any(|line| is_meant(line, &name)) || name == "wit" {
                 continue;
             }
             if path.is_dir() {
