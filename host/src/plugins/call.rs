@@ -160,7 +160,7 @@ impl Plugin {
         let environment = Environment::clone(self.callable.environment());
         let environment = Environment { rehearsal: Some(rehearsal), ..environment };
         let callable = self.callable.clone().within(environment);
-        Self { callable, description: self.description.clone() }
+        Self::new(callable, self.description.clone())
     }
 
     /// The failure of having made a request for a host that its endpoint does not name.
