@@ -108,11 +108,9 @@ pub fn check_name(name: &str) -> Result<(), String> {
 /// Says which files there are.
 pub fn create(name: &str, language: &Language, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let shown = folder.display();
-    match fs::read_dir(folder) {
-        Ok(mut entries) if entries.next().is_some() => {
-            bail!("{shown} is not empty; nothing was written")
-        }
-        Ok(_) => {}
+    match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => {}
+        Ok(false) => bail!("{shown} is not empty; nothing was written"),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("{shown} cannot be used")),
     }
