@@ -478,7 +478,7 @@ fn check_says_what_a_file_is_that_is_no_plugin() {
             "this is a core WebAssembly module, not a component",
         ),
         ("text.wasm", b"hello", "this is not a WebAssembly component"),
-        ("empty.wasm", b"", "this is not a WebAssembly component"),
+        ("empty.wasm", b"", "the file is empty"),
         ("bare.wasm", b"\0asm\x0d\0\x01\0", "it does not export callhook:plugin/transform@1.0.0"),
         ("cut.wasm", b"\0asm\x0d\0\x01\0\x07", "the component is not valid"),
     ] {
