@@ -18,6 +18,7 @@
 mod failpoint;
 
 pub mod app;
+pub mod authoring;
 pub mod calls;
 pub mod cli;
 pub mod clock;

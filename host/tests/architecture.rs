@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("event", &[]),
     ("clock", &[]),
     ("reply", &[]),
@@ -45,10 +45,25 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "plugins", "reply", "routes", "source",
         ],
     ),
-    ("demo", &["app", "clock", "config", "event"]),
+    ("demo", &["app", "clock", "config", "event", "outbox"]),
+    ("authoring", &["app", "config", "event", "hosts", "plugins", "request"]),
     ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),
-    ("cli", &["app", "clock", "config", "demo", "outbox", "redact", "shutdown"]),
+    (
+        "cli",
+        &[
+            "app",
+            "authoring",
+            "clock",
+            "config",
+            "demo",
+            "event",
+            "outbox",
+            "plugins",
+            "redact",
+            "shutdown",
+        ],
+    ),
     ("failpoint", &[]),
 ];
 

@@ -13,6 +13,7 @@ use super::library::Description;
 use super::memory::Memory;
 use super::output;
 use super::redact::one_line;
+use super::rehearsal::Rehearsal;
 use super::settings::SettingDoc;
 use super::store::{self, Environment, State};
 use crate::event::CallEvent;
@@ -137,6 +138,9 @@ impl Callable {
     fn report(&self, state: &State) {
         let plugin = self.environment.plugin.as_str();
         let event = state.event.as_str();
+        if let Some(rehearsal) = &self.environment.rehearsal {
+            rehearsal.note(state);
+        }
         if state.log.dropped > 0 {
             let dropped = state.log.dropped;
             tracing::warn!(plugin, event, dropped, "The plugin logs too much; lines were dropped.");
@@ -184,6 +188,14 @@ impl Plugin {
     /// All that it tells about itself.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The same plugin, watched.
+    pub(super) fn rehearsing(&self, rehearsal: Rehearsal) -> Self {
+        let environment = Environment::clone(self.callable.environment());
+        let environment = Environment { rehearsal: Some(rehearsal), ..environment };
+        let callable = self.callable.clone().within(environment);
+        Self::new(callable, self.description.clone())
     }
 
     /// The failure of having made a request for a host that its endpoint does not name.

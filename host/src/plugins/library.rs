@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use wasmtime::Engine;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::artefact::Fingerprint;
 use super::bindings::{World, WorldPre, about, reply};
@@ -95,6 +95,13 @@ struct Seen {
     compiled_in: Option<Duration>,
 }
 
+impl Seen {
+    fn of(survey: Survey, compiled: &Compiled) -> Self {
+        let (hash, compiled_in) = (compiled.fingerprint.to_string(), compiled.took);
+        Self { survey, hash, compiled_in }
+    }
+}
+
 impl PluginSpec {
     /// An embedded plugin without settings, with the default limits.
     pub fn embedded(name: &str) -> Self {
@@ -169,10 +176,32 @@ impl Runtime {
             directory: Arc::clone(directory),
             deadline: LOAD_DEADLINE.max(spec.deadline),
             memory: spec.memory,
+            rehearsal: None,
         };
         let callable = callable.within(environment);
         check_by_itself(&callable)?;
         Ok(Plugin::new(callable.with_deadline(spec.deadline), description))
+    }
+
+    /// What compiles and runs.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Compiles a component, or finds what it was compiled to.
+    pub(super) fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadErrorKind> {
+        self.cache.compile(&self.engine, bytes).map_err(rejected)
+    }
+
+    /// [`Self::inspect`] of what is compiled already.
+    pub(super) fn inspect_component(
+        &self,
+        spec: &PluginSpec,
+        compiled: &Compiled,
+    ) -> Result<Description, LoadErrorKind> {
+        let (pre, survey) = self.link_component(&compiled.component)?;
+        let seen = Seen::of(survey, compiled);
+        self.describe(spec, pre, seen).map(|(_, description)| description)
     }
 
     /// From the file to something that can be instantiated.
@@ -182,17 +211,24 @@ impl Runtime {
         }
         let bytes = spec.source.read()?;
         survey::check_bytes(&bytes)?;
-        let compiled = self.cache.compile(&self.engine, &bytes);
-        let Compiled { component, fingerprint, took } = compiled.map_err(|error| rejected(&error))?;
-        let survey = survey::check_component(&self.engine, &component)?;
+        let compiled = self.compile(&bytes)?;
+        let (pre, survey) = self.link_component(&compiled.component)?;
+        Ok((pre, Seen::of(survey, &compiled)))
+    }
+
+    fn link_component(
+        &self,
+        component: &Component,
+    ) -> Result<(WorldPre<State>, Survey), LoadErrorKind> {
+        let survey = survey::check_component(&self.engine, component)?;
         let pre =
-            self.linker.instantiate_pre(&component).and_then(WorldPre::new).map_err(|error| {
+            self.linker.instantiate_pre(component).and_then(WorldPre::new).map_err(|error| {
                 match survey::newer(&survey.imports) {
                     Some(found) => LoadErrorKind::TooNew { found: found.clone(), served: SERVED },
                     None => LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT)),
                 }
             })?;
-        Ok((pre, Seen { survey, hash: fingerprint.to_string(), compiled_in: took }))
+        Ok((pre, survey))
     }
 
     /// Asks the plugin who it is. It does not see its settings yet: only when it has told which of
@@ -210,6 +246,7 @@ impl Runtime {
             directory: Arc::default(),
             deadline: LOAD_DEADLINE,
             memory: spec.memory,
+            rehearsal: None,
         };
         let replies = if survey.replies { Some(find_reply(&pre)?) } else { None };
         let callable = Callable::new(pre, replies, Arc::clone(&self.gate), environment);
@@ -238,7 +275,8 @@ impl PluginSpec {
 }
 
 impl PluginSource {
-    fn read(&self) -> Result<Vec<u8>, LoadErrorKind> {
+    /// The bytes of the file.
+    pub(super) fn read(&self) -> Result<Vec<u8>, LoadErrorKind> {
         match self {
             Self::Embedded(name) => embedded(name).map(<[u8]>::to_vec).ok_or_else(|| {
                 LoadErrorKind::NotEmbedded(embedded_names().collect::<Vec<_>>().join(", "))

@@ -12,6 +12,7 @@ use super::limits::Limits;
 use super::memory::Memory;
 use super::output::MAX_OUTPUT;
 use super::redact::Secrets;
+use super::rehearsal::Rehearsal;
 use super::wasi::Wasi;
 
 /// What is the same for every call of one plugin.
@@ -29,6 +30,8 @@ pub(super) struct Environment {
     pub(super) deadline: Duration,
     /// Bytes that an instance may have.
     pub(super) memory: u64,
+    /// Somebody watches; none in service.
+    pub(super) rehearsal: Option<Rehearsal>,
 }
 
 /// The host's side of one call.
@@ -61,7 +64,7 @@ pub(super) fn fresh(
         limits: Limits::new(environment.memory),
         log: LogBudget::default(),
         memory,
-        wasi: Wasi::new(deadline),
+        wasi: Wasi::new(deadline, environment.rehearsal.as_ref().map(|it| it.wall)),
     };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limits);
