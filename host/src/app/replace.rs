@@ -54,7 +54,7 @@ impl Service {
     pub(super) fn plugin_files(&self) -> BTreeMap<String, PathBuf> {
         let file = |plugin: &crate::config::PluginConfig| match &plugin.source {
             PluginSource::File(path) => Some((plugin.name.clone(), path.clone())),
-            PluginSource::Embedded => None,
+            PluginSource::Embedded(_) => None,
         };
         self.config.plugins.iter().filter_map(file).collect()
     }

@@ -190,7 +190,7 @@ impl Runtime {
 
     /// Compiles a component, or finds what it was compiled to.
     pub(super) fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadErrorKind> {
-        self.cache.compile(&self.engine, bytes).map_err(rejected)
+        self.cache.compile(&self.engine, bytes).map_err(|error| rejected(&error))
     }
 
     /// [`Self::inspect`] of what is compiled already.
@@ -248,7 +248,7 @@ impl Runtime {
             memory: spec.memory,
             rehearsal: None,
         };
-        let replies = if survey.replies { Some(find_reply(&pre)?) } else { None };
+        let replies = if seen.survey.replies { Some(find_reply(&pre)?) } else { None };
         let callable = Callable::new(pre, replies, Arc::clone(&self.gate), environment);
         let told = callable.call("(describe)", |world, store| {
             world.callhook_plugin_about().call_describe(store)

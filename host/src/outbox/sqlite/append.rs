@@ -139,7 +139,7 @@ pub(super) fn insert(
     let headers = serde_json::to_string(&request.headers)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let parts = RequestParts {
-        id,
+        id: &id,
         event_id,
         endpoint,
         lane,
