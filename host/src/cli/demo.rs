@@ -60,7 +60,7 @@ fn as_configured(spec: &PluginSpec) -> PluginConfig {
     PluginConfig {
         name: spec.name.clone(),
         source: match &spec.source {
-            plugins::PluginSource::Embedded(_) => PluginSource::Embedded,
+            plugins::PluginSource::Embedded(name) => PluginSource::Embedded(name.clone()),
             plugins::PluginSource::File(path) => PluginSource::File(path.clone()),
         },
         settings: spec.settings.iter().map(setting).collect(),
