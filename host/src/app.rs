@@ -171,7 +171,8 @@ impl App {
         let routes = settings::routes(&self.config, &self.loaded.plugins);
         let judging = Arc::new(Judging::new(&routes));
         let judge = Court { judging: Arc::clone(&judging), inputs: inputs.downgrade() };
-        let (delivery, changes) = self.deliver(&outbox, judge, &health, console, delivery_stopped)?;
+        let (delivery, changes) =
+            self.deliver(&outbox, judge, &health, console, delivery_stopped)?;
         let mut service = Service {
             config: self.config.clone(),
             loaded: self.loaded.clone(),

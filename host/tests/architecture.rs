@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 23] = [
+const MAY_USE: [(&str, &[&str]); 24] = [
     ("event", &[]),
     ("clock", &[]),
     ("reply", &[]),
@@ -46,7 +46,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
         ],
     ),
     ("demo", &["app", "clock", "config", "event", "outbox"]),
-    ("authoring", &["app", "config", "event", "hosts", "plugins", "request"]),
+    ("authoring", &["app", "config", "event", "hosts", "plugins", "reply", "request"]),
     ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),
     (

@@ -590,3 +590,96 @@ fn the_demo_says_why_a_plugin_failed() {
     assert_ne!(ended.code, Some(0));
     assert!(ended.err.contains("nowhere.wasm"), "{}", ended.err);
 }
+
+// === Replies ===
+
+static REPLYING: LazyLock<PathBuf> = LazyLock::new(|| component("replying"));
+
+fn replying(arguments: &[&str]) -> (Option<i32>, Value) {
+    let path = REPLYING.display().to_string();
+    let mut all = vec![path.as_str()];
+    all.extend(arguments);
+    tried(&all)
+}
+
+#[test]
+fn a_reply_shows_the_judgement_the_follow_ups_and_what_is_kept() {
+    let folder = folder();
+    let body = "keep call 77\nfollow more";
+    let done = write(&folder, "done.json", json!({ "status": 200, "body": body }).to_string());
+    let wait = json!({ "status": 200, "body": "retry 5000 too many" }).to_string();
+    let wait = write(&folder, "wait.json", wait);
+    let arguments =
+        ["--sample", "ringing", "--reply", &wait, "--reply", &done, "--sample", "start"];
+    let (code, seen) = replying(&arguments);
+    assert_eq!(code, Some(0), "{seen}");
+    let ringing = &seen["events"][0];
+    let [first, second] = ringing["replies"].as_array().unwrap().as_slice() else {
+        panic!("{ringing}")
+    };
+    assert_eq!((&first["outcome"], &first["after_ms"]), (&json!("retry"), &json!(5_000)));
+    assert_eq!(first["reason"], "too many");
+    // The same request comes again, as the second attempt.
+    assert_eq!((&first["attempt"], &second["attempt"]), (&json!(1), &json!(2)));
+    assert_eq!(first["to"]["url"], second["to"]["url"]);
+    assert_eq!(second["outcome"], "done");
+    assert_eq!(second["requests"][0]["url"], "https://crm.example.com/callsmore");
+    assert_eq!(second["kept"]["call"], "77");
+    // The next event of the call finds it.
+    let url = seen["events"][1]["requests"][0]["url"].as_str().unwrap();
+    assert!(url.ends_with("before=1&call=77"), "{url}");
+
+    let path = REPLYING.display().to_string();
+    let told = plugin(&["try", &path, "--sample", "ringing", "--reply", &wait, "--reply", &done]);
+    for part in ["again after 5s: too many", "\ndone\n", "POST https://", "keeps call = 77"] {
+        assert!(told.out.contains(part), "{part:?} is not in {}", told.out);
+    }
+}
+
+/// What follows from a reply is answered before what waited already.
+#[test]
+fn replies_go_to_requests_in_the_order_in_which_they_are_sent() {
+    let folder = folder();
+    let steps = json!([
+        serde_json::from_str::<Value>(&plugin(&["samples", "ringing"]).out).unwrap(),
+        serde_json::from_str::<Value>(&plugin(&["samples", "start"]).out).unwrap(),
+        { "status": 200, "body": "follow one\nfollow two" },
+        { "status": 200 }, { "status": 500, "body": "give-up no" }, { "status": 200 },
+    ]);
+    let file = write(&folder, "steps.json", steps.to_string());
+    let (code, seen) = replying(&["--event", &file]);
+    assert_eq!(code, Some(0), "{seen}");
+    let replies = seen["events"][1]["replies"].as_array().unwrap();
+    let to: Vec<_> = replies.iter().map(|it| it["to"]["url"].as_str().unwrap()).collect();
+    let path =
+        |url: &str| url.split(['?']).next().unwrap().rsplit("calls").next().unwrap().to_owned();
+    let to: Vec<_> = to.into_iter().map(path).collect();
+    assert_eq!(to, ["ringing", "one", "two", "started"]);
+    assert_eq!((&replies[2]["outcome"], &replies[2]["reason"]), (&json!("give-up"), &json!("no")));
+}
+
+#[test]
+fn replies_that_cannot_be_are_refused() {
+    let folder = folder();
+    let ok = write(&folder, "ok.json", r#"{"status":200}"#);
+    let shut = write(&folder, "shut.json", r#"{"status":401}"#);
+    let path = REPLYING.display().to_string();
+    for (arguments, told) in [
+        (
+            vec!["plain-get", "--sample", "start", "--reply", &ok],
+            "this plugin does not read replies",
+        ),
+        (vec![&path, "--reply", &ok], "made no request that this could be a reply to"),
+        (vec![&path, "--sample", "start", "--reply", &ok, "--reply", &ok], "made no request"),
+        (
+            vec![&path, "--sample", "start", "--reply", &shut],
+            "does not ask plugins about the status 401",
+        ),
+    ] {
+        let mut all = vec!["try"];
+        all.extend(&arguments);
+        let ended = plugin(&all);
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(told), "{told:?} is not in {}", ended.err);
+    }
+}

@@ -1,6 +1,6 @@
 //! Cases: events, and what a plugin must make of them, in folders that lie beside it.
 //!
-//! `cases/NAME/event.json` holds the events of the case, `expect.json` what must come of each of
+//! `cases/NAME/event.json` holds the events of the case, and replies between them, `expect.json` what must come of each of
 //! them, in the form of `callhook plugin try --json`. What `expect.json` leaves out may be
 //! anything. A `config.ini` names the plugin with other settings.
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
 
-use super::events::{Given, read_events};
+use super::events::{Step, read_steps};
 use super::report::json;
 use super::trial::{Stage, Trial};
 
@@ -48,9 +48,9 @@ impl Case {
         path.is_file().then_some(path)
     }
 
-    /// Its events.
-    pub fn events(&self) -> anyhow::Result<Vec<Given>> {
-        read_events(&self.folder.join("event.json"))
+    /// Its events, with the replies that stand between them.
+    pub fn steps(&self) -> anyhow::Result<Vec<Step>> {
+        read_steps(&self.folder.join("event.json"))
     }
 
     /// Nobody has said yet what must come.
@@ -106,6 +106,10 @@ fn essence(event: &Value) -> Value {
     let mut kept = only(event, &["outcome", "reason"]);
     if let Some(requests) = field(event, "requests").as_array() {
         kept.insert("requests".to_owned(), requests.iter().map(request).collect());
+    }
+    if let Some(replies) = field(event, "replies").as_array().filter(|replies| !replies.is_empty())
+    {
+        kept.insert("replies".to_owned(), replies.iter().map(essence).collect());
     }
     if let Some(failure) = event.get("failure") {
         kept.insert("failure".to_owned(), Value::Object(only(failure, &["kind"])));

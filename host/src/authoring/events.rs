@@ -1,9 +1,9 @@
 //! Events for a rehearsal: the samples, and those of a file.
 //!
 //! A file holds JSON: one event in the form of the samples, or a delivery as `callhook deliveries
-//! show --json` and `export` write it; several of them in a list or one after the other.
+//! show --json` and `export` write it; several of them in a list or one after the other, and replies
+//! between them.
 
-use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::replies::{self, Recorded};
 use crate::config::nearest;
 use crate::event::samples::{self, Sample};
 use crate::event::{CallEvent, Ended, Recording, Ringing, RingingStopped, Started};
@@ -29,13 +30,22 @@ pub struct Given {
     pub event: CallEvent,
 }
 
+/// What a plugin is given.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// An event.
+    Event(Given),
+    /// A reply to the next request of the same call.
+    Reply(Recorded),
+}
+
 /// All samples.
-pub fn sample_events() -> Vec<Given> {
+pub fn sample_events() -> Vec<Step> {
     samples::ALL.iter().map(given).collect()
 }
 
 /// The samples that a name stands for; fails if there are none.
-pub fn named_events(name: &str) -> anyhow::Result<Vec<Given>> {
+pub fn named_events(name: &str) -> anyhow::Result<Vec<Step>> {
     let found = samples::named(name);
     if !found.is_empty() {
         return Ok(found.into_iter().map(given).collect());
@@ -48,12 +58,26 @@ pub fn named_events(name: &str) -> anyhow::Result<Vec<Given>> {
     bail!("there is no sample event {name:?}; {hint}")
 }
 
-fn given(sample: &Sample) -> Given {
-    Given { source: sample.name.to_owned(), what: Some(sample.what), event: sample.event() }
+fn given(sample: &Sample) -> Step {
+    let (source, what) = (sample.name.to_owned(), Some(sample.what));
+    Step::Event(Given { source, what, event: sample.event() })
 }
 
-/// The events of a file; `-` is standard input.
-pub fn read_events(path: &Path) -> anyhow::Result<Vec<Given>> {
+/// The events of a file, and the replies that stand between them; `-` is standard input.
+pub fn read_steps(path: &Path) -> anyhow::Result<Vec<Step>> {
+    let steps = values(path, "event")?.into_iter().map(|(source, value)| {
+        if replies::is_reply(&value) {
+            let reply = replies::reply(&value).with_context(|| source.clone())?;
+            return Ok(Step::Reply(Recorded { source, reply }));
+        }
+        let event = event(value).with_context(|| source.clone())?;
+        Ok(Step::Event(Given { source, what: None, event }))
+    });
+    steps.collect()
+}
+
+/// The JSON values of a file, each with its place; `what` they are. Fails if there are none.
+pub(super) fn values(path: &Path, what: &str) -> anyhow::Result<Vec<(String, Value)>> {
     let text = read(path)?;
     let name = path.display().to_string();
     let mut found = Vec::new();
@@ -64,23 +88,18 @@ pub fn read_events(path: &Path) -> anyhow::Result<Vec<Given>> {
         }
     }
     if found.is_empty() {
-        bail!("{name}: there is no event in it");
+        bail!("{name}: there is no {what} in it");
     }
     let alone = found.len() == 1;
-    let events = found.into_iter().enumerate().map(|(place, value)| {
-        let mut source = name.clone();
-        if !alone {
-            let written = write!(source, ", event {}", place + 1);
-            debug_assert!(written.is_ok(), "a text takes everything");
-        }
-        let event = event(value).with_context(|| source.clone())?;
-        Ok(Given { source, what: None, event })
-    });
-    events.collect()
+    let place = |(place, value)| {
+        let place = if alone { name.clone() } else { format!("{name}, {what} {}", place + 1) };
+        (place, value)
+    };
+    Ok(found.into_iter().enumerate().map(place).collect())
 }
 
 /// The text of a file; `-` is standard input.
-pub(super) fn read(path: &Path) -> anyhow::Result<String> {
+fn read(path: &Path) -> anyhow::Result<String> {
     let name = path.display();
     let mut text = String::new();
     let done = if path == Path::new("-") {
@@ -95,7 +114,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 /// The event that a JSON value is, or that is in a delivery.
-pub(super) fn event(mut value: Value) -> anyhow::Result<CallEvent> {
+fn event(mut value: Value) -> anyhow::Result<CallEvent> {
     if let Some(within) = value.get_mut("event_data").map(Value::take) {
         if within.is_null() {
             bail!("the event of this delivery is not kept any more");

@@ -193,6 +193,11 @@ impl Endpoint {
         }
     }
 
+    /// What a plugin finds in the `extra` of its drafts and requests.
+    pub(super) fn hints(&self) -> [(&str, &str); 3] {
+        [("endpoint", self.name.as_str()), ("dialect", self.dialect), ("url", self.url.as_str())]
+    }
+
     /// Why a request for this URL would not be sent.
     pub fn refusal(&self, url: &str) -> Option<String> {
         self.judge(url).err()

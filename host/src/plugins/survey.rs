@@ -81,11 +81,7 @@ pub(super) fn check_component(
     for required in REQUIRED {
         check_export(&exports, required)?;
     }
-    let replies = match check_export(&exports, REPLY) {
-        Err(LoadErrorKind::MissingExport(_)) => false,
-        checked => checked.map(|()| true)?,
-    };
-    Ok(Survey { imports, replies })
+    Ok(Survey { imports, replies: replies(&exports)? })
 }
 
 /// The world that these exports are, with the version for which they were made; or all that is
@@ -96,13 +92,18 @@ pub(super) fn world(exports: &[&str]) -> Result<String, Vec<LoadErrorKind>> {
     if !missing.is_empty() {
         return Err(missing);
     }
-    let name = if replies(exports) { "plugin-with-replies" } else { "plugin" };
+    let replies = replies(exports).map_err(|fault| vec![fault])?;
+    let name = if replies { "plugin-with-replies" } else { "plugin" };
     let version = exports.iter().find_map(|name| name.strip_prefix(PACKAGE)?.split_once('@'));
     Ok(format!("{PACKAGE}{name}@{}", version.map_or("", |(_, version)| version)))
 }
 
-fn replies(exports: &[&str]) -> bool {
-    exports.iter().any(|name| name.starts_with(REPLY))
+/// Whether it reads replies.
+fn replies(exports: &[&str]) -> Result<bool, LoadErrorKind> {
+    match check_export(exports, REPLY) {
+        Err(LoadErrorKind::MissingExport(_)) => Ok(false),
+        checked => checked.map(|()| true),
+    }
 }
 
 /// Passes what plugins get.

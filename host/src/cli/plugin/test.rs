@@ -67,10 +67,12 @@ fn open(config: Option<&Path>, arguments: &Arguments) -> Result<Stage, Failure> 
 }
 
 /// What is wrong with a case.
-fn try_case(case: &Case, stage: &Stage, write: bool) -> Result<Vec<String>, Failure> {
+fn try_case(case: &Case, stage: &mut Stage, write: bool) -> Result<Vec<String>, Failure> {
     let fault = |error: anyhow::Error| tell(&[format!("{error:#}")]);
-    let given = case.events().map_err(fault)?;
-    let trials: Vec<Trial> = given.into_iter().map(|given| stage.give(given)).collect();
+    stage.clear();
+    let steps = case.steps().map_err(fault)?.into_iter();
+    let trials: Vec<Trial> =
+        steps.map(|step| stage.take(step)).collect::<anyhow::Result<_>>().map_err(fault)?;
     if case.is_open() && write {
         case.record(stage, &trials)?;
         return Ok(Vec::new());

@@ -8,7 +8,7 @@ use url::Url;
 use super::super::Failure;
 use super::{setting, tell};
 use crate::authoring::{
-    Given, Stage, Subject, Trial, commands, heading, json, named_events, read_events,
+    Stage, Step, Subject, commands, heading, json, named_events, read_replies, read_steps,
     sample_events, text,
 };
 
@@ -39,16 +39,17 @@ pub(super) struct Arguments {
 
 /// The events, in the order in which they were typed.
 #[derive(Debug, Default)]
-struct Script(Vec<Step>);
+struct Script(Vec<Typed>);
 
 #[derive(Clone, Debug)]
-enum Step {
+enum Typed {
     Event(PathBuf),
     Sample(String),
+    Reply(PathBuf),
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let given = arguments.script.events().map_err(|error| tell(&[format!("{error:#}")]))?;
+    let steps = arguments.script.steps().map_err(|error| tell(&[format!("{error:#}")]))?;
     let mut subject = Subject::find(&arguments.what, arguments.config.as_deref())
         .map_err(|faults| tell(&faults.0))?;
     if let Some(url) = &arguments.url {
@@ -57,39 +58,41 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for (key, value) in &arguments.settings {
         subject.set(key, value).map_err(|fault| tell(&[format!("--set {fault}")]))?;
     }
-    let stage = Stage::open(subject).map_err(|faults| tell(&faults.0))?;
-    let trials = given.into_iter().map(|given| stage.give(given));
-    let failed = if arguments.json {
-        let trials: Vec<Trial> = trials.collect();
-        println!("{:#}", json(&stage, &trials));
-        trials.iter().filter(|trial| trial.failed()).count()
-    } else {
-        if !arguments.curl {
-            print!("{}", heading(&stage));
+    let mut stage = Stage::open(subject).map_err(|faults| tell(&faults.0))?;
+    if !arguments.json && !arguments.curl {
+        print!("{}", heading(&stage));
+    }
+    let mut trials = Vec::new();
+    for step in steps {
+        let trial = stage.take(step).map_err(|error| tell(&[format!("{error:#}")]))?;
+        if arguments.curl {
+            print!("{}", commands(&stage, &trial));
+        } else if !arguments.json {
+            print!("{}", text(&stage, &trial));
         }
-        let shown = trials.inspect(|trial| {
-            let show = if arguments.curl { commands } else { text };
-            print!("{}", show(&stage, trial));
-        });
-        shown.filter(Trial::failed).count()
-    };
-    match failed {
+        trials.push(trial);
+    }
+    if arguments.json {
+        println!("{:#}", json(&stage, &trials));
+    }
+    match trials.iter().filter(|trial| trial.failed()).count() {
         0 => Ok(()),
-        1 => Err(anyhow::anyhow!("the plugin failed on an event").into()),
-        count => Err(anyhow::anyhow!("the plugin failed on {count} events").into()),
+        1 => Err(anyhow::anyhow!("the plugin failed once").into()),
+        count => Err(anyhow::anyhow!("the plugin failed {count} times").into()),
     }
 }
 
 impl Script {
-    fn events(&self) -> anyhow::Result<Vec<Given>> {
+    fn steps(&self) -> anyhow::Result<Vec<Step>> {
         if self.0.is_empty() {
             return Ok(sample_events());
         }
-        let events = self.0.iter().map(|step| match step {
-            Step::Event(path) => read_events(path),
-            Step::Sample(name) => named_events(name),
+        let steps = self.0.iter().map(|typed| match typed {
+            Typed::Event(path) => read_steps(path),
+            Typed::Sample(name) => named_events(name),
+            Typed::Reply(path) => Ok(read_replies(path)?.into_iter().map(Step::Reply).collect()),
         });
-        Ok(events.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
+        Ok(steps.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 }
 
@@ -117,6 +120,20 @@ impl clap::Args for Script {
                     .help("Give it a sample event such as `ringing`, or a sample call")
                     .action(ArgAction::Append),
             )
+            .arg(
+                Arg::new("reply")
+                    .long("reply")
+                    .value_name("FILE")
+                    .help("Give it this reply to the next of its requests")
+                    .long_help(
+                        "Give it this reply to the next of its requests for the event before.\n\nA \
+                         reply is JSON with status, headers and body; of a delivery as `callhook \
+                         deliveries export` writes it the last reply is taken. Requests are \
+                         answered in the order in which callhook sends them.",
+                    )
+                    .action(ArgAction::Append)
+                    .value_parser(value_parser!(PathBuf)),
+            )
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -133,11 +150,12 @@ impl FromArgMatches for Script {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         let places = |name| matches.indices_of(name).into_iter().flatten();
-        let files = matches.get_many::<PathBuf>("event").into_iter().flatten();
-        let samples = matches.get_many::<String>("sample").into_iter().flatten();
-        let mut steps: Vec<(usize, Step)> = places("event")
-            .zip(files.map(|path| Step::Event(path.clone())))
-            .chain(places("sample").zip(samples.map(|name| Step::Sample(name.clone()))))
+        let paths = |name| matches.get_many::<PathBuf>(name).into_iter().flatten().cloned();
+        let samples = matches.get_many::<String>("sample").into_iter().flatten().cloned();
+        let mut steps: Vec<(usize, Typed)> = places("event")
+            .zip(paths("event").map(Typed::Event))
+            .chain(places("reply").zip(paths("reply").map(Typed::Reply)))
+            .chain(places("sample").zip(samples.map(Typed::Sample)))
             .collect();
         steps.sort_by_key(|(place, _)| *place);
         self.0.extend(steps.into_iter().map(|(_, step)| step));

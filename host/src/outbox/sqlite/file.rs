@@ -30,11 +30,8 @@ pub(super) const CHECKED_AT_ONCE: u64 = 32 << 20;
 const MARK: &str = "callhook outbox, schema 5\n";
 
 /// The marks of versions that this service takes over.
-const EARLIER_MARKS: [&str; 3] = [
-    "callhook outbox, schema 2\n",
-    "callhook outbox, schema 3\n",
-    "callhook outbox, schema 4\n",
-];
+const EARLIER_MARKS: [&str; 3] =
+    ["callhook outbox, schema 2\n", "callhook outbox, schema 3\n", "callhook outbox, schema 4\n"];
 
 /// Something is wrong with the file that SQLite itself did not complain about.
 #[derive(Debug)]
