@@ -44,7 +44,7 @@ impl Office {
         for (file, text) in files() {
             std::fs::write(office.ini.folder().join(file), text).expect("written");
         }
-        let people = "extension,hubspot_owner_id,pipedrive_id\n106,1001,2001\n";
+        let people = "extension,name,hubspot_owner_id,pipedrive_id\n106,Alice Novak,1001,2001\n";
         std::fs::write(office.ini.folder().join("users.csv"), people).expect("written");
         let events = section(&format!("webhook.{name}")).find(|line| line.starts_with("events"));
         let plugin: Vec<&str> = section(&format!("plugin.{name}")).collect();
@@ -195,7 +195,7 @@ async fn plain_post_sends_all_data_of_an_event() {
         (&body["caller_id"], &body["caller_e164"]),
         (&"774852629".into(), &"+420774852629".into())
     );
-    assert_eq!(body["user"]["name"], "Alice Novak");
+    assert_eq!((&body["user"]["number"], &body["user"]["name"]), (&"106".into(), &Value::Null));
     assert!(hook.stop().await.success());
 }
 

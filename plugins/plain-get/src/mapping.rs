@@ -9,11 +9,11 @@ use callhook_plugin::{
 };
 
 /// Names and values in the order in which they are sent.
-pub type Parameters<'a> = Vec<(&'static str, &'a str)>;
+pub(crate) type Parameters<'a> = Vec<(&'static str, &'a str)>;
 
 /// The spelling that an endpoint wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     /// A start is `hangupincoming` or `hangupoutgoing`.
     #[default]
     Classic,
@@ -24,7 +24,7 @@ pub enum Dialect {
 
 impl Dialect {
     /// That of the endpoint which the draft is for.
-    pub fn of(draft: &HttpRequest) -> Self {
+    pub(crate) fn of(draft: &HttpRequest) -> Self {
         match draft.extra("dialect") {
             Some("pickup") => Self::Pickup,
             _ => Self::Classic,
@@ -33,7 +33,7 @@ impl Dialect {
 }
 
 /// What is sent for an event; `None` for an event that came after 1.0.0.
-pub fn parameters(event: &CallEvent, dialect: Dialect) -> Option<Parameters<'_>> {
+pub(crate) fn parameters(event: &CallEvent, dialect: Dialect) -> Option<Parameters<'_>> {
     let mut list = classic_parameters(event)?;
     if dialect == Dialect::Pickup {
         if let (EventKind::Started(_), Some(name)) =
