@@ -99,7 +99,7 @@ pub(super) fn head(row: &Row<'_>) -> anyhow::Result<Head> {
             body: row.get(13)?,
             tag: row.get(14)?,
             state: row.get(15)?,
-            delay_ms: 0,
+            ..Request::default()
         },
     };
     let endpoint: String = row.get(3)?;
