@@ -11,8 +11,9 @@ use std::process::{Command, ExitCode};
 const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "plugin";
 
-/// Packages to build; each becomes `OUT_DIR/<package>.wasm`.
-const PACKAGES: [&str; 1] = ["plain-get"];
+/// Packages to build; each becomes `OUT_DIR/<package>.wasm`. Each is a `cdylib` and nothing else:
+/// only then is it optimised at link time.
+const PACKAGES: [&str; 4] = ["plain-get", "plain-post", "template", "bitrix24"];
 
 /// What a caller's environment says about building *the host*: a wrapper such as clippy's, flags
 /// for its compiler, its target. None of it is meant for the components.
@@ -33,20 +34,23 @@ fn main() -> ExitCode {
     for path in ["../wit", "../Cargo.toml", "../Cargo.lock", "build.rs"] {
         println!("cargo::rerun-if-changed={path}");
     }
-    for package in PACKAGES {
-        println!("cargo::rerun-if-changed=../plugins/{package}");
-        // cargo-fuzz sets this. Fuzzing runs no plugin, and its toolchain seldom has their target.
-        let fuzzing = env::var_os("CARGO_CFG_FUZZING").is_some();
-        let built = if fuzzing { leave_out(package) } else { build(package) };
-        if let Err(message) = built {
-            eprintln!("error: the plugin {package} cannot be built: {message}");
-            return ExitCode::FAILURE;
+    for package in PACKAGES.iter().chain(&["guest"]) {
+        for part in ["Cargo.toml", "src"] {
+            println!("cargo::rerun-if-changed=../plugins/{package}/{part}");
         }
+    }
+    // cargo-fuzz sets this. Fuzzing runs no plugin, and its toolchain seldom has their target.
+    let fuzzing = env::var_os("CARGO_CFG_FUZZING").is_some();
+    let built = if fuzzing { leave_out() } else { build() };
+    if let Err(message) = built {
+        eprintln!("error: the plugins cannot be built: {message}");
+        return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-fn build(package: &str) -> Result<(), String> {
+/// Builds all of them at once, so that what they share is compiled once.
+fn build() -> Result<(), String> {
     let out_dir = variable("OUT_DIR")?;
     let root = variable("CARGO_MANIFEST_DIR")?.join("..");
     let target_dir = target_dir(&out_dir).join("plugins");
@@ -55,10 +59,11 @@ fn build(package: &str) -> Result<(), String> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
         .current_dir(root)
-        // `rustc` and not `build`: as a cdylib alone the crate is optimised at link time.
-        .args(["rustc", "--package", package, "--lib", "--crate-type", "cdylib"])
-        .args(["--target", TARGET, "--profile", PROFILE, "--target-dir"])
+        .args(["build", "--lib", "--target", TARGET, "--profile", PROFILE, "--target-dir"])
         .arg(&target_dir);
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
+    }
     for name in NOT_FOR_PLUGINS {
         cargo.env_remove(name);
     }
@@ -67,19 +72,22 @@ fn build(package: &str) -> Result<(), String> {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(format!("cargo ended with {}\n{text}", output.status));
     }
-
-    let file = format!("{}.wasm", package.replace('-', "_"));
-    let built = target_dir.join(TARGET).join(PROFILE).join(file);
-    let kept = out_dir.join(format!("{package}.wasm"));
-    fs::copy(&built, &kept)
-        .map(|_| ())
-        .map_err(|error| format!("while copying {} here: {error}", built.display()))
+    PACKAGES.into_iter().try_for_each(|package| {
+        let file = format!("{}.wasm", package.replace('-', "_"));
+        let built = target_dir.join(TARGET).join(PROFILE).join(file);
+        fs::copy(&built, out_dir.join(format!("{package}.wasm")))
+            .map(|_| ())
+            .map_err(|error| format!("while copying {} here: {error}", built.display()))
+    })
 }
 
 /// Something to embed that is no component.
-fn leave_out(package: &str) -> Result<(), String> {
-    let kept = variable("OUT_DIR")?.join(format!("{package}.wasm"));
-    fs::write(&kept, []).map_err(|error| format!("while writing {}: {error}", kept.display()))
+fn leave_out() -> Result<(), String> {
+    let out_dir = variable("OUT_DIR")?;
+    PACKAGES.into_iter().try_for_each(|package| {
+        let kept = out_dir.join(format!("{package}.wasm"));
+        fs::write(&kept, []).map_err(|error| format!("while writing {}: {error}", kept.display()))
+    })
 }
 
 /// The target folder of this build: the one above `OUT_DIR` that cargo has marked. Where it bears

@@ -7,6 +7,7 @@ mod operator;
 mod record;
 mod reload;
 mod replace;
+mod replies;
 mod settings;
 mod sources;
 
@@ -30,18 +31,20 @@ pub use self::record::record;
 pub use self::reload::Reload;
 use self::reload::{Service, restored};
 use self::replace::Waiting;
-pub use self::settings::Faults;
+use self::replies::Court;
 use self::settings::Loaded;
+pub use self::settings::{Faults, directory, plugin_spec};
 use self::sources::Sources;
 use crate::clock::Clock;
 use crate::config::{Config, PbxConfig};
 use crate::console;
-use crate::delivery::{Changes, Delivery, probe, try_settings};
+use crate::delivery::{Changes, Delivery, Judge, probe, try_settings};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, SqliteOutbox};
 pub use crate::pipeline::Observer;
-use crate::pipeline::{Exchange, Pipeline};
+use crate::pipeline::{Exchange, Input, Judging, Pipeline, Unsaved};
 use crate::plugins::{Plugin, Runtime};
+use crate::routes::Route;
 use crate::source::callcontrol::Watcher;
 
 /// Notices that wait for the engine. When they are not taken, the sources coalesce.
@@ -165,7 +168,10 @@ impl App {
         let mut sources = Sources::new(inputs.clone(), self.clock.clone(), self.metrics.clone());
         sources.start_all(settings::watchers(&self.config))?;
         let (delivery_stop, delivery_stopped) = oneshot::channel::<()>();
-        let (delivery, changes) = self.deliver(&outbox, console, delivery_stopped)?;
+        let routes = settings::routes(&self.config, &self.loaded.plugins);
+        let judging = Arc::new(Judging::new(&routes));
+        let judge = Court { judging: Arc::clone(&judging), inputs: inputs.downgrade() };
+        let (delivery, changes) = self.deliver(&outbox, judge, &health, console, delivery_stopped)?;
         let mut service = Service {
             config: self.config.clone(),
             loaded: self.loaded.clone(),
@@ -185,7 +191,7 @@ impl App {
             faulty: None,
         };
         let reload = self.reload.take();
-        let pipeline = self.pipeline(exchanges, outbox);
+        let pipeline = self.pipeline(exchanges, routes, outbox, judging);
         let runtime = Handle::current();
         let (alive, died) = oneshot::channel::<()>();
         let pipeline = thread::Builder::new()
@@ -208,20 +214,18 @@ impl App {
         failpoint!("app-stopping");
         stop.send_replace(true);
         service.sources.stop_all_but(&[]).await;
+        let inputs = service.inputs.clone();
         drop(service);
-        // The sources end, so the channel closes, so the pipeline ends with everything appended.
         while tasks.join_next().await.is_some() {}
-        let joined = tokio::task::spawn_blocking(move || pipeline.join());
-        match tokio::time::timeout(GRACE, joined).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(_) => anyhow::bail!("the pipeline has died; what was committed is kept"),
-            Err(_) => anyhow::bail!(
-                "what was seen last could not be committed within {GRACE:?}; what was is kept"
-            ),
-        }
+        // The sources have ended, so what was seen last is appended when this has its turn.
+        within_grace(appended(&inputs)).await?;
         failpoint!("app-before-last-deliveries");
         drop(delivery_stop);
+        // Their replies are judged by the pipeline.
         delivery.await.context("while finishing the deliveries")?;
+        drop(inputs);
+        let joined = tokio::task::spawn_blocking(move || pipeline.join());
+        within_grace(async { joined.await.is_ok_and(|ended| ended.is_ok()) }).await?;
         failpoint!("app-before-closing");
         tracing::info!("Stopped.");
         Ok(())
@@ -290,12 +294,16 @@ impl App {
     fn deliver(
         &self,
         outbox: &Arc<dyn Outbox>,
+        judge: Court,
+        health: &Health,
         console: Option<SocketAddr>,
         stopped: oneshot::Receiver<()>,
     ) -> anyhow::Result<(JoinHandle<()>, Changes)> {
         let settings = |endpoint| settings::delivery(endpoint, console);
         let endpoints = self.config.endpoints.iter().map(settings).collect();
-        let delivery = Delivery::new(endpoints, outbox, &self.clock, &self.metrics)?;
+        let judge = Some(Arc::new(judge) as Arc<dyn Judge>);
+        let delivery = Delivery::new(endpoints, outbox, judge, &self.clock, &self.metrics)?;
+        health.tell_of(delivery.endpoints());
         let changes = delivery.changes();
         let running = tokio::spawn(delivery.run(async {
             // A sender that is gone means the same as a word from it.
@@ -304,15 +312,44 @@ impl App {
         Ok((running, changes))
     }
 
-    fn pipeline(self, exchanges: Vec<Exchange>, outbox: Arc<dyn Outbox>) -> Pipeline {
+    fn pipeline(
+        self,
+        exchanges: Vec<Exchange>,
+        routes: Vec<Route>,
+        outbox: Arc<dyn Outbox>,
+        judging: Arc<Judging>,
+    ) -> Pipeline {
         Pipeline {
             exchanges,
-            routes: settings::routes(&self.config, &self.loaded.plugins),
+            routes,
             directory: self.loaded.directory,
             outbox,
             clock: self.clock,
             metrics: self.metrics,
+            unsaved: Unsaved::default(),
+            judging,
             observer: self.observer,
         }
+    }
+}
+
+/// Resolves when all that was given to the pipeline before is done; `false` if it has died.
+async fn appended(inputs: &mpsc::Sender<Input>) -> bool {
+    let (done, reached) = oneshot::channel();
+    let mark = Input::Job(Box::new(move |_| {
+        // Whoever asked may have lost patience.
+        let _unheard = done.send(());
+    }));
+    inputs.send(mark).await.is_ok() && reached.await.is_ok()
+}
+
+/// Waits for the pipeline at a stop, which says whether it is well.
+async fn within_grace(pipeline: impl Future<Output = bool>) -> anyhow::Result<()> {
+    match tokio::time::timeout(GRACE, pipeline).await {
+        Ok(true) => Ok(()),
+        Ok(false) => anyhow::bail!("the pipeline has died; what was committed is kept"),
+        Err(_) => anyhow::bail!(
+            "what was seen last could not be committed within {GRACE:?}; what was is kept"
+        ),
     }
 }

@@ -11,12 +11,14 @@
 //!
 //! Each stage knows only the ones before it, and each arrow is a plain value over a bounded
 //! channel or a function call. [`event`] is the vocabulary that all share; `app` is the one place
-//! that builds the stages.
+//! that builds the stages. One thing goes back, a reply that the plugin is to judge: delivery hands
+//! it to whom `app` named to it, which is the thread that runs the plugins.
 
 #[macro_use]
 mod failpoint;
 
 pub mod app;
+pub mod authoring;
 pub mod calls;
 pub mod cli;
 pub mod clock;
@@ -33,6 +35,7 @@ pub mod outbox;
 mod pipeline;
 pub mod plugins;
 pub mod redact;
+pub mod reply;
 pub mod request;
 pub mod routes;
 mod shutdown;

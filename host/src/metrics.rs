@@ -23,7 +23,7 @@ pub struct Label {
 pub struct EndpointLabel {
     /// The endpoint's name.
     pub endpoint: String,
-    /// `delivered`, `retried`, `dead`, `expired`.
+    /// `delivered`, `retried`, `dead`, `expired`; of a reply `done`, `retry`, `give-up`, `failed`.
     pub outcome: String,
 }
 
@@ -89,6 +89,8 @@ pub struct Metrics {
     pub events: Family<Label, Counter>,
     /// Calls of plugins that failed, by kind of failure.
     pub plugin_failures: Family<Label, Counter>,
+    /// Replies that plugins judged, by endpoint and judgement.
+    pub replies: Family<EndpointLabel, Counter>,
     /// 1 for each plugin that is in service.
     pub plugin_info: Family<PluginLabel, Gauge>,
     /// Changed plugins that could not be used.
@@ -189,6 +191,12 @@ impl Metrics {
         self.deliveries.get_or_create(&label).inc();
     }
 
+    /// Counts what a plugin made of one reply.
+    pub fn reply(&self, endpoint: &str, outcome: &str) {
+        let label = EndpointLabel { endpoint: endpoint.to_owned(), outcome: outcome.to_owned() };
+        self.replies.get_or_create(&label).inc();
+    }
+
     /// Everything in the text format of OpenMetrics.
     pub fn render(&self) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("callhook");
@@ -198,6 +206,7 @@ impl Metrics {
         r.register("pbx_faults", "Faults of the PBX by cause", self.pbx_faults.clone());
         r.register("events", "Events by kind", self.events.clone());
         r.register("plugin_failures", "Failed plugin calls", self.plugin_failures.clone());
+        r.register("replies", "Replies judged by plugins, and how", self.replies.clone());
         self.register_reloads(r);
         r.register("deliveries", "Attempts by endpoint and outcome", self.deliveries.clone());
         r.register("attempts", "Attempts by endpoint and class", self.attempts.clone());

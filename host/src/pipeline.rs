@@ -4,6 +4,11 @@
 //! threads that instantiate components only slow each other down. What follows from one notice is
 //! one commit. When the outbox cannot keep up, appending blocks, the channel of notices fills,
 //! and the sources coalesce what they read.
+//!
+//! Replies are judged here, too, between two notices, so no two calls of plugins overlap.
+
+mod memories;
+mod replies;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +19,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use self::memories::Known;
+pub(crate) use self::memories::Unsaved;
+pub(crate) use self::replies::{Judging, Replied, judge_again};
 use crate::calls::{self, Engine, Step};
 use crate::clock::Clock;
 use crate::event::{CallEvent, EventKind, Party};
@@ -21,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, Scan, StoredEvent};
 use crate::plugins::Directory;
 use crate::redact;
+use crate::request::Request;
 use crate::routes::{self, Plan, Planned, Route};
 use crate::source::notice::{Notice, Seen};
 
@@ -66,6 +75,10 @@ pub(crate) struct Pipeline {
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
+    /// What plugins keep and is not on disk yet.
+    pub(crate) unsaved: Unsaved,
+    /// The endpoints that want their replies judged, for whoever sends.
+    pub(crate) judging: Arc<Judging>,
     /// Sees every event that leaves, after it is queued for the disk.
     pub(crate) observer: Option<Observer>,
 }
@@ -96,6 +109,7 @@ impl Pipeline {
             }
         }
         self.exchanges.extend(new.exchanges);
+        self.judging.renew(&new.routes);
         self.routes = new.routes;
         self.directory = new.directory;
     }
@@ -110,7 +124,12 @@ impl Pipeline {
                 // However busy the others are.
                 self.tick();
             }
-            match runtime.block_on(async { timeout(wait, inputs.recv()).await }) {
+            // While there is something to do, nobody is asked to wait for it.
+            let input = match inputs.try_recv() {
+                Ok(input) => Ok(Some(input)),
+                Err(_) => runtime.block_on(async { timeout(wait, inputs.recv()).await }),
+            };
+            match input {
                 Ok(Some(Input::Seen(exchange, notice))) => self.take(exchange, &notice),
                 Ok(Some(Input::Job(job))) => job(&mut self),
                 Ok(None) => return,
@@ -154,10 +173,11 @@ impl Pipeline {
             event.parties_mut().for_each(|party| introduce(party, &self.directory));
         }
         failpoint!("pipeline-before-plugins");
-        let commit = commit(exchange.name.clone(), &step, &self.routes, &self.metrics);
+        let commit = Commit { pbx: exchange.name.clone(), ..Commit::default() };
+        let commit = self.commit(commit, &step);
         failpoint!("pipeline-before-append");
         // Durable in the order of appending; nobody waits for it here.
-        drop(self.outbox.append(commit));
+        self.unsaved.appended(self.outbox.append(commit));
         failpoint!("pipeline-after-append");
         for event in &step.events {
             self.metrics.event(event.kind.name());
@@ -165,6 +185,29 @@ impl Pipeline {
                 observer(event);
             }
         }
+    }
+}
+
+impl Pipeline {
+    /// Adds to `commit` everything that follows from one step of the engine.
+    fn commit(&mut self, mut commit: Commit, step: &Step) -> Commit {
+        commit.calls.clone_from(&step.state);
+        for event in &step.events {
+            tracing::debug!(
+                event = event.event_id,
+                id = %event.id,
+                kind = event.kind.name(),
+                user = event.user.number,
+                resynced = event.resynced,
+                "Call event."
+            );
+            let mut known = Known { unsaved: &mut self.unsaved, scan: &*self.outbox };
+            let plan = routes::plan(&self.routes, event, &mut known);
+            if plan.wanted {
+                add(&mut commit, event, plan, &mut self.unsaved, &self.metrics);
+            }
+        }
+        commit
     }
 }
 
@@ -198,14 +241,17 @@ pub(crate) fn replay(
 ) -> anyhow::Result<(Commit, Replayed)> {
     let mut commit = Commit::default();
     let mut replayed = Replayed::default();
+    let mut unsaved = Unsaved::default();
     for stored in events {
         let event: CallEvent = serde_json::from_str(&stored.json)
             .with_context(|| format!("while reading the event {}", stored.event_id))?;
-        if class(&event.kind) != Class::Core && !scope.popups {
+        if class_of(&event.kind) != Class::Core && !scope.popups {
             replayed.skipped += 1;
             continue;
         }
-        add(&mut commit, &event, routes::plan(routes, &event), metrics);
+        let mut known = Known { unsaved: &mut unsaved, scan: kept };
+        let plan = routes::plan(routes, &event, &mut known);
+        add(&mut commit, &event, plan, &mut unsaved, metrics);
     }
     for request in &mut commit.requests {
         request.generation = kept.next_generation(&request.event_id, &request.endpoint)?;
@@ -225,27 +271,14 @@ fn introduce(party: &mut Party, directory: &Directory) {
     }
 }
 
-/// Everything that follows from one step of the engine.
-fn commit(pbx: String, step: &Step, routes: &[Route], metrics: &Metrics) -> Commit {
-    let mut commit = Commit { pbx, calls: step.state.clone(), ..Commit::default() };
-    for event in &step.events {
-        tracing::debug!(
-            event = event.event_id,
-            id = %event.id,
-            kind = event.kind.name(),
-            user = event.user.number,
-            resynced = event.resynced,
-            "Call event."
-        );
-        let plan = routes::plan(routes, event);
-        if plan.wanted {
-            add(&mut commit, event, plan, metrics);
-        }
-    }
-    commit
-}
-
-fn add(commit: &mut Commit, event: &CallEvent, plan: Plan, metrics: &Metrics) {
+fn add(
+    commit: &mut Commit,
+    event: &CallEvent,
+    plan: Plan,
+    unsaved: &mut Unsaved,
+    metrics: &Metrics,
+) {
+    commit.memory.extend(unsaved.learn(event, plan.learnt));
     match StoredEvent::new(event) {
         Ok(stored) => commit.events.push(stored),
         Err(error) => tracing::error!(event = event.event_id, "Cannot keep the event: {error:#}."),
@@ -280,8 +313,8 @@ fn new_request(event: &CallEvent, planned: Planned) -> NewRequest {
         lane: format!("{}/{}", event.pbx, event.id.chain),
         sequence: event.sequence,
         generation: 0,
-        expires_in: is_popup(&event.kind).then_some(planned.popup_expiry),
-        class: class(&event.kind),
+        expires_in: is_popup(&event.kind, &planned.request).then_some(planned.popup_expiry),
+        class: class(&event.kind, &planned.request),
         base: planned.base,
         request: planned.request,
     };
@@ -292,13 +325,23 @@ fn new_request(event: &CallEvent, planned: Planned) -> NewRequest {
     new
 }
 
-/// Whether it matters only while it is new.
-fn is_popup(kind: &EventKind) -> bool {
-    !matches!(kind, EventKind::Started(_) | EventKind::Ended(_) | EventKind::Recording(_))
+/// Whether a request matters only while it is new: as its plugin says, or else as its event does.
+fn is_popup(kind: &EventKind, request: &Request) -> bool {
+    let lasts =
+        matches!(kind, EventKind::Started(_) | EventKind::Ended(_) | EventKind::Recording(_));
+    !request.lasting.unwrap_or(lasts)
 }
 
 /// What gives way to what when the disk is full.
-fn class(kind: &EventKind) -> Class {
+fn class(kind: &EventKind, request: &Request) -> Class {
+    match request.lasting {
+        Some(true) => Class::Core,
+        Some(false) => Class::Popup.min(class_of(kind)),
+        None => class_of(kind),
+    }
+}
+
+fn class_of(kind: &EventKind) -> Class {
     match kind {
         EventKind::Ringing(_) => Class::Popup,
         EventKind::Started(_) | EventKind::Ended(_) => Class::Core,

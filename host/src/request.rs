@@ -25,6 +25,10 @@ pub struct Request {
     /// Milliseconds to wait before the first attempt.
     #[serde(default)]
     pub delay_ms: u32,
+    /// Whether it is worth sending however late it is; where nothing is said, the kind of its
+    /// event decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasting: Option<bool>,
 }
 
 impl Request {

@@ -14,9 +14,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("event", &[]),
     ("clock", &[]),
+    ("reply", &[]),
     ("request", &[]),
     ("metrics", &[]),
     ("redact", &[]),
@@ -25,26 +26,44 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("config", &["event"]),
     ("source", &["clock", "config", "event", "metrics", "tls"]),
     ("calls", &["clock", "event", "source"]),
-    ("plugins", &["event", "request"]),
-    ("routes", &["config", "event", "hosts", "plugins", "request"]),
-    ("outbox", &["clock", "event", "metrics", "request"]),
-    ("delivery", &["clock", "config", "hosts", "metrics", "outbox", "redact", "tls"]),
+    ("plugins", &["event", "reply", "request"]),
+    ("routes", &["config", "event", "hosts", "plugins", "reply", "request"]),
+    ("outbox", &["clock", "event", "metrics", "reply", "request"]),
+    ("delivery", &["clock", "config", "hosts", "metrics", "outbox", "redact", "reply", "tls"]),
     ("console", &["metrics"]),
     (
         "pipeline",
-        &["calls", "clock", "event", "metrics", "outbox", "plugins", "redact", "routes", "source"],
+        &[
+            "calls", "clock", "event", "metrics", "outbox", "plugins", "redact", "reply",
+            "request", "routes", "source",
+        ],
     ),
     (
         "app",
         &[
             "calls", "clock", "config", "console", "delivery", "metrics", "outbox", "pipeline",
-            "plugins", "routes", "source",
+            "plugins", "reply", "routes", "source",
         ],
     ),
-    ("demo", &["app", "clock", "config", "event"]),
+    ("demo", &["app", "clock", "config", "event", "outbox"]),
+    ("authoring", &["app", "config", "event", "hosts", "plugins", "request"]),
     ("fuzzing", &["calls", "clock", "config", "source"]),
     ("shutdown", &[]),
-    ("cli", &["app", "clock", "config", "demo", "outbox", "redact", "shutdown"]),
+    (
+        "cli",
+        &[
+            "app",
+            "authoring",
+            "clock",
+            "config",
+            "demo",
+            "event",
+            "outbox",
+            "plugins",
+            "redact",
+            "shutdown",
+        ],
+    ),
     ("failpoint", &[]),
 ];
 

@@ -18,7 +18,7 @@ use callhook::event::{
     CallEvent, Callback, Direction, Ended, EventKind, FinishType, Party, PartyKind, Recording,
     Ringing, RingingStopped, Side, Started, StopReason, TransferType,
 };
-use callhook::plugins::{Outcome, Plugin, PluginSpec};
+use callhook::plugins::{Memory, Outcome, Plugin, PluginSpec};
 use callhook::request::Request;
 use support::{RUNTIME, directory, event};
 
@@ -122,7 +122,7 @@ fn made(plugin: &Plugin) -> String {
     let mut text = String::new();
     for event in events() {
         writeln!(text, "=== {} {}", event.kind.name(), event.caller_id).unwrap();
-        match plugin.transform_for(&hints, &event, &draft) {
+        match plugin.transform_with(&hints, &event, &draft, &mut Memory::default()) {
             Ok(Outcome::Send(requests)) => requests.iter().for_each(|it| tell(it, &mut text)),
             Ok(Outcome::Skip(reason)) => writeln!(text, "skip: {reason}").unwrap(),
             Err(failure) => writeln!(text, "failed: {}", failure.kind.name()).unwrap(),

@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use callhook::event::{CallEvent, EventKind};
 use callhook::plugins::{
-    DEFAULT_DEADLINE, FailureKind, LoadErrorKind, Outcome, Plugin, PluginFailure, PluginSpec,
-    embedded_names,
+    DEFAULT_DEADLINE, Exchange, FailureKind, LoadErrorKind, Memory, Outcome, Plugin, PluginFailure,
+    PluginSpec, embedded_names,
 };
+use callhook::reply::Reply;
 use callhook::request::Request;
 use support::{
     RUNTIME, directory, evil, hostile, hostile_spec, hostile_within, plain_get, ringing, started,
@@ -77,7 +78,10 @@ fn plain_get_sends_what_the_original_sent_byte_for_byte() {
 #[test]
 fn plain_get_speaks_the_dialect_of_the_endpoint_that_the_draft_is_for() {
     let plugin = plain_get();
-    let url = |hints: &[(&str, &str)]| match plugin.transform_for(hints, &started(), &draft()) {
+    let transform = |hints: &[(&str, &str)]| {
+        plugin.transform_with(hints, &started(), &draft(), &mut Memory::default())
+    };
+    let url = |hints: &[(&str, &str)]| match transform(hints) {
         Ok(Outcome::Send(requests)) => requests.first().unwrap().url.clone(),
         other => panic!("expected requests, got {other:?}"),
     };
@@ -98,6 +102,7 @@ fn plain_get_keeps_the_rest_of_the_draft() {
         tag: Some("tag".into()),
         state: vec![1],
         delay_ms: 9,
+        lasting: Some(true),
     };
     let event = CallEvent { caller_id: "Žofie +420".into(), kind: EventKind::Hold, ..ringing() };
     let url = "https://crm.example/hook?key=a%20b&event=hold&callerid=%C5%BDofie%20%2B420\
@@ -111,10 +116,20 @@ fn plain_get_needs_nothing_of_the_host_but_what_rusts_runtime_imports() {
     let plugin = plain_get();
     assert_eq!((plugin.name(), plugin.version()), ("plain-get", env!("CARGO_PKG_VERSION")));
     assert_eq!(plugin.summary(), "One GET per event, with the event's data as parameters");
-    assert!(plugin.settings().is_empty() && embedded_names().contains(&"plain-get"));
+    assert!(plugin.settings().is_empty() && embedded_names().any(|name| name == "plain-get"));
     let imports = &plugin.description().imports;
     let own: Vec<_> = imports.iter().filter(|name| name.starts_with("callhook:")).collect();
     assert_eq!(own, ["callhook:plugin/types@1.0.0"]);
+}
+
+#[test]
+fn the_settings_know_the_plugins_that_are_embedded() {
+    let names: Vec<_> = embedded_names().collect();
+    assert_eq!(names, callhook::config::EMBEDDED_PLUGINS);
+    for name in names {
+        let description = RUNTIME.inspect(&PluginSpec::embedded(name)).unwrap();
+        assert_eq!(description.name, name);
+    }
 }
 
 // === What stops a plugin ===
@@ -193,12 +208,46 @@ fn of_endless_output_the_beginning_is_kept() {
 }
 
 #[test]
-fn an_import_that_is_not_served_fails_when_it_is_called() {
-    let failure = failure(&hostile("memory"));
-    assert_eq!(
-        told(&failure),
-        ("unserved", "called `memory`, but memory is not served by this version of callhook")
-    );
+fn what_a_plugin_keeps_goes_from_one_call_to_the_next_unless_the_call_fails() {
+    let call = |what: &str, memory: &mut Memory| {
+        hostile(what).transform_with(&[], &evil(), &draft(), memory)
+    };
+    let mut memory = Memory::default();
+    for expected in ["x", "xx"] {
+        call("remember", &mut memory).unwrap();
+        assert_eq!(memory.get("seen"), Some(expected.as_bytes()));
+    }
+    let before = memory.clone();
+    call("remember-and-panic", &mut memory).unwrap_err();
+    assert_eq!(memory, before);
+    assert!(hostile("remember").remembers() && !plain_get().remembers());
+}
+
+#[test]
+fn a_plugin_that_wants_to_keep_too_much_is_told_the_limit() {
+    for (what, message) in [
+        ("keep-keys", "wanted more than the 64 keys that `memory` has; remove what is no longer"),
+        ("keep-long", "used a key of 257 bytes in `memory`, where 256 are allowed"),
+        ("keep-much", "wanted to keep 65539 bytes in `memory`, where 65536 are allowed"),
+    ] {
+        let failure = failure(&hostile(what));
+        let (kind, told) = told(&failure);
+        assert_eq!(kind, "kept-too-much");
+        assert!(told.starts_with(message), "{told}");
+    }
+}
+
+#[test]
+fn a_plugin_that_traps_on_a_reply_fails_as_it_does_on_an_event() {
+    let exchange = Exchange { request: draft(), attempt: 1, reply: Reply::default() };
+    let plugin = hostile("skip");
+    assert!(plugin.replies() && !plain_get().replies());
+    let mut memory = Memory::default();
+    let failure = plugin.on_reply(&[], &evil(), &exchange, &mut memory).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Trap);
+    assert!(failure.to_string().contains("it does not want to know"), "{failure}");
+    let failure = plain_get().on_reply(&[], &evil(), &exchange, &mut memory).unwrap_err();
+    assert!(failure.to_string().ends_with("it does not export `reply`"), "{failure}");
 }
 
 // === What a plugin returns ===
@@ -338,7 +387,7 @@ fn missing_files_and_names_are_told() {
     assert_eq!(
         error.to_string(),
         "plugin \"plain-gte\" (embedded): no plugin of this name is built in (there are: \
-         plain-get); to use a file, add a [plugin.NAME] section with `file`"
+         plain-get, plain-post, template, bitrix24); to use a file, add a [plugin.NAME] section with `file`"
     );
 }
 

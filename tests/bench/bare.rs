@@ -8,12 +8,21 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
+use crate::cost;
 use crate::sink::Sink;
 
 const CONNECTIONS: usize = 32;
 const TIME: Duration = Duration::from_secs(4);
 
-pub(crate) async fn run() -> f64 {
+/// What came of it.
+pub(crate) struct Bare {
+    /// Requests a second.
+    pub(crate) rate: f64,
+    /// Processor time for each, in microseconds, without the receiver's.
+    pub(crate) cost: f64,
+}
+
+pub(crate) async fn run() -> Bare {
     let sink = Sink::start().await;
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let url = format!(
@@ -23,6 +32,7 @@ pub(crate) async fn run() -> f64 {
     );
     let url: hyper::Uri = url.parse().expect("it is a URL");
     let began = Instant::now();
+    let used = cost::of_process().saturating_sub(sink.processor_time());
     let mut tasks = Vec::new();
     for _ in 0..CONNECTIONS {
         let (client, url) = (client.clone(), url.clone());
@@ -35,5 +45,7 @@ pub(crate) async fn run() -> f64 {
     for task in tasks {
         task.await.expect("it has sent");
     }
-    sink.count() as f64 / began.elapsed().as_secs_f64()
+    let used = cost::of_process().saturating_sub(sink.processor_time()).saturating_sub(used);
+    let sent = sink.count() as f64;
+    Bare { rate: sent / began.elapsed().as_secs_f64(), cost: used.as_micros() as f64 / sent }
 }

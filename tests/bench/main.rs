@@ -13,6 +13,7 @@
 
 mod backlog;
 mod bare;
+mod cost;
 mod library;
 mod plugins;
 mod service;
@@ -45,20 +46,19 @@ async fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
     let mut table = Vec::new();
+    let bare = bare::run().await;
+    let what = "bare hyper client, 32 connections, requests/s";
+    table.push(figure(what, format!("{:.0}", bare.rate)));
+    table.push(figure("  processor time for each", format!("{:.0} µs", bare.cost)));
     if wants("library") {
-        let bare = bare::run().await;
-        let whole = library::run().await;
-        table.push(figure("bare hyper client, 32 connections, requests/s", format!("{bare:.0}")));
-        table.push(figure(
-            "plugin, fsync, delivery as a library, events/s sustained",
-            format!("{whole:.0} ({:.0} % of bare)", 100.0 * whole / bare),
-        ));
+        let folder = folder();
+        table.extend(library::run(&folder.path().join("bench.db"), &bare, "").await);
     }
     if wants("service") {
         table.extend(service::run().await);
     }
     if wants("backlog") {
-        table.extend(backlog::run().await);
+        table.extend(backlog::run(&bare).await);
     }
     if wants("plugins") {
         // Plugins are called on plain threads.

@@ -1,19 +1,25 @@
-//! A receiver that costs next to nothing: counts requests without a body, and answers 200.
+//! A receiver that costs next to nothing: counts requests without a body, and answers 200. It has
+//! a thread of its own, so that what it costs can be told from what it measures.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+
+use crate::cost;
 
 /// The receiver.
 pub(crate) struct Sink {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
-    listening: JoinHandle<()>,
+    /// The id of its thread.
+    thread: String,
+    /// Dropping it ends the thread.
+    _going: oneshot::Sender<()>,
 }
 
 #[derive(Default)]
@@ -26,16 +32,27 @@ struct Shared {
 
 impl Sink {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("it has an address");
         let shared = Arc::new(Shared::default());
         let told = Arc::clone(&shared);
-        let listening = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&told)));
-            }
+        let (going, gone) = oneshot::channel();
+        let (tell, told_where) = oneshot::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+            runtime.expect("a runtime").block_on(async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                let address = listener.local_addr().expect("it has an address");
+                let where_it_is = (address, cost::this_thread());
+                tell.send(where_it_is).expect("somebody waits");
+                let listen = async {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        tokio::spawn(serve(stream, Arc::clone(&told)));
+                    }
+                };
+                tokio::select! { _ = gone => {}, () = listen => {} }
+            });
         });
-        Self { address, shared, listening }
+        let (address, thread) = told_where.await.expect("it listens");
+        Self { address, shared, thread, _going: going }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -53,11 +70,10 @@ impl Sink {
     pub(crate) fn kept(&self) -> Vec<(String, Instant)> {
         std::mem::take(&mut self.shared.kept.lock().expect("nobody panics"))
     }
-}
 
-impl Drop for Sink {
-    fn drop(&mut self) {
-        self.listening.abort();
+    /// The processor time that it has used.
+    pub(crate) fn processor_time(&self) -> Duration {
+        cost::of_thread(&self.thread)
     }
 }
 

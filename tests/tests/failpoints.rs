@@ -43,6 +43,8 @@ fn failpoints(folder: &Path) -> Vec<String> {
             let text = fs::read_to_string(&path).unwrap();
             let found =
                 text.split("failpoint!(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            // No plugin here reads replies; those places are gone through with replies.
+            let found = found.filter(|name| !name.starts_with("reply-"));
             names.extend(found.map(str::to_owned));
         }
     }

@@ -268,5 +268,7 @@ async fn a_clock_that_is_wrong_is_told_once_and_counted() {
     let skew = skew.expect("it is counted");
     assert!((590.0..=600.0).contains(&skew), "{skew}");
     assert_eq!(hook.logged("The endpoint's clock is so far ahead of ours"), 1);
+    let ready = hook.page("/readyz").await;
+    assert!(ready.contains("the clock of the endpoint webhook is "), "{ready}");
     assert!(hook.stop().await.success());
 }

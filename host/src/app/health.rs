@@ -1,10 +1,11 @@
 //! What is known of the service's health.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::console;
+use crate::delivery::Endpoints;
 use crate::outbox::{Outbox, Pressure};
 
 /// How often readiness is looked at until the service is ready.
@@ -20,12 +21,15 @@ pub(super) struct Health {
     watched: Mutex<Vec<Watched>>,
     /// What does not work, and keeps nothing else from working.
     degraded: Mutex<Vec<String>>,
+    /// Once there are any.
+    endpoints: OnceLock<Endpoints>,
 }
 
 impl Health {
     /// Health that depends on these.
     pub(super) fn new(outbox: Arc<dyn Outbox>, watched: Vec<Watched>) -> Self {
-        Self { outbox, watched: Mutex::new(watched), degraded: Mutex::default() }
+        let (degraded, endpoints) = (Mutex::default(), OnceLock::new());
+        Self { outbox, watched: Mutex::new(watched), degraded, endpoints }
     }
 
     /// From now on it depends on these PBXs.
@@ -34,8 +38,14 @@ impl Health {
     }
 
     /// From now on this does not work as it should.
-    pub(super) fn degraded(&self, troubles: Vec<String>) {
+    pub(super) fn set_degraded(&self, troubles: Vec<String>) {
         *self.degraded.lock().unwrap_or_else(PoisonError::into_inner) = troubles;
+    }
+
+    /// From now on it tells of these endpoints, too.
+    pub(super) fn tell_of(&self, endpoints: Endpoints) {
+        // They are told once.
+        let _known = self.endpoints.set(endpoints);
     }
 
     /// Logs `ready` once, and never ends.
@@ -69,7 +79,10 @@ impl console::Health for Health {
         }
         missing
     }
+
     fn degraded(&self) -> Vec<String> {
-        self.degraded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut troubles = self.degraded.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        troubles.extend(self.endpoints.get().map(Endpoints::warnings).unwrap_or_default());
+        troubles
     }
 }

@@ -11,10 +11,11 @@ use crate::clock::Clock;
 use crate::config::{Config, EndpointConfig};
 use crate::delivery::{disabled_name, follow};
 use crate::outbox::{
-    DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Scan, Selection, SqliteEditor,
-    SqliteReader, StoredEvent,
+    Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, FailedReply, Scan,
+    Selection, SqliteEditor, SqliteReader, StoredEvent, parent_id,
 };
 use crate::pipeline::{self, Replayed, Scope};
+use crate::reply::Judgement;
 use crate::routes::Route;
 
 /// So many events are replayed in one piece.
@@ -57,8 +58,10 @@ pub struct Replay {
 pub struct Tally {
     /// Requests that were changed or made.
     pub done: u64,
-    /// Events of which a plugin could not make requests.
+    /// Events of which a plugin could not make requests, and replies that it could not judge.
     pub failed: u64,
+    /// Replies that were judged at last.
+    pub judged: u64,
     /// Events that were left out, because they only mattered while they were new.
     pub skipped: u64,
 }
@@ -77,12 +80,16 @@ impl Operator {
     }
 
     /// Makes the selected requests due now, as they are. Of selected events of which a plugin
-    /// could make none, today's plugins make some.
+    /// could make none, today's plugins make some; selected replies that one could not judge are
+    /// judged by today's.
     pub fn retry(&mut self, which: &Selection) -> anyhow::Result<Tally> {
         let mut tally = Tally::default();
         for (event, endpoint) in self.dead_letters(which)? {
             let scope = Scope { endpoint: Some(endpoint), popups: true };
             self.again(&[event], &scope, &mut tally)?;
+        }
+        for failed in self.failed_replies(which)? {
+            self.judge_again(failed, &mut tally)?;
         }
         tally.done += self.editor.retry(which)?;
         Ok(tally)
@@ -136,6 +143,59 @@ impl Operator {
         tally.failed += failures;
         tally.skipped += skipped;
         Ok(())
+    }
+
+    /// Lets today's plugins judge a reply. What follows is sent, and so is the request itself if
+    /// they want that.
+    fn judge_again(&mut self, failed: FailedReply, tally: &mut Tally) -> anyhow::Result<()> {
+        let id = failed.id();
+        let detail = self.editor.scan().show(&failed.request)?;
+        let request = detail.and_then(|detail| Some((detail.base, detail.request?)));
+        let (base, mut request) =
+            request.with_context(|| format!("the request of {id} is no longer kept"))?;
+        let url = &self.app.endpoint(&failed.endpoint)?.url;
+        request.url = follow(&request.url, base.as_deref(), url).into_owned();
+        let routes = self.app.routes(Some(&failed.endpoint))?;
+        let route = routes.first().context("there is a route to every endpoint")?;
+        match pipeline::judge_again(route, failed, request, self.editor.scan())? {
+            Ok(rejudged) => {
+                let done = self.editor.judge(&rejudged)?;
+                anyhow::ensure!(done, "the request of {id} still waits; its next reply is judged");
+                tally.judged += 1;
+                let again = matches!(rejudged.judgement, Judgement::Retry { .. });
+                tally.done += rejudged.follow_ups.len() as u64 + u64::from(again);
+            }
+            Err(failure) => {
+                self.editor.keep_failure(&failure)?;
+                tally.failed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The selected replies that a plugin could not judge.
+    fn failed_replies(&self, which: &Selection) -> anyhow::Result<Vec<FailedReply>> {
+        let scan = self.editor.scan();
+        let mut found = Vec::new();
+        match which {
+            Selection::Ids(ids) => {
+                for request in ids.iter().filter_map(|id| parent_id(id)) {
+                    found.extend(scan.failed_reply(request)?);
+                }
+                found.retain(|failed| ids.contains(&failed.id()));
+            }
+            Selection::Filter(filter) => {
+                let filter = DeliveryFilter { limit: PAGE, after: None, ..filter.clone() };
+                each(scan, filter, usize::MAX, |row| {
+                    if let (Cursor::Reply(_), Some(request)) = (row.cursor, parent_id(&row.id)) {
+                        found.extend(scan.failed_reply(request)?);
+                    }
+                    // They come before the requests.
+                    Ok(row.lane.is_none())
+                })?;
+            }
+        }
+        Ok(found)
     }
 
     /// The selected events of which a plugin could not make requests, each with its endpoint.
@@ -216,7 +276,7 @@ fn dead_letter(
     scan: &dyn Scan,
     row: &DeliveryRow,
 ) -> anyhow::Result<Option<(StoredEvent, String)>> {
-    if row.lane.is_some() {
+    if !matches!(row.cursor, Cursor::Failed(_)) {
         return Ok(None);
     }
     let id = &row.id;

@@ -120,7 +120,7 @@ impl Service {
         let faulty = self.faulty.iter().map(|faults| {
             format!("the new settings are faulty and the old ones stay in force: {faults}")
         });
-        self.health.degraded(faulty.chain(self.waiting.told()).collect());
+        self.health.set_degraded(faulty.chain(self.waiting.told()).collect());
     }
 
     async fn renew(&mut self, reload: &Reload) -> Result<(), Faults> {

@@ -105,7 +105,7 @@ impl Service {
                     tried.same.push(name);
                     continue;
                 }
-                match runtime.load(&settings::spec(plugin), &loaded.directory) {
+                match runtime.load(&settings::plugin_spec(plugin), &loaded.directory) {
                     Ok(ready) => drop(tried.ready.insert(name, Arc::new(ready))),
                     Err(error) => tried.broken.push(error),
                 }

@@ -41,7 +41,7 @@ pub(super) fn load(config: &Config, runtime: &Runtime) -> Result<Loaded, Faults>
 }
 
 /// The people of the company.
-fn directory(config: &Config) -> Result<Directory, Faults> {
+pub fn directory(config: &Config) -> Result<Directory, Faults> {
     match &config.directory {
         None => Ok(Directory::default()),
         Some(path) => Directory::load(path).map_err(|error| Faults(vec![error.to_string()])),
@@ -64,7 +64,7 @@ fn plugins(
     let mut loaded = BTreeMap::new();
     let mut faults = Vec::new();
     for plugin in &config.plugins {
-        match runtime.load(&spec(plugin), directory) {
+        match runtime.load(&plugin_spec(plugin), directory) {
             Ok(ready) => {
                 let about = ready.description();
                 tracing::info!(
@@ -82,10 +82,10 @@ fn plugins(
     if faults.is_empty() { Ok(loaded) } else { Err(Faults(faults)) }
 }
 
-/// How a plugin is to be loaded.
-pub(super) fn spec(plugin: &PluginConfig) -> PluginSpec {
+/// What is to be loaded for a plugin of the settings.
+pub fn plugin_spec(plugin: &PluginConfig) -> PluginSpec {
     let source = match &plugin.source {
-        Source::Embedded => PluginSource::Embedded(plugin.name.clone()),
+        Source::Embedded(name) => PluginSource::Embedded(name.clone()),
         Source::File(path) => PluginSource::File(path.clone()),
     };
     let setting =

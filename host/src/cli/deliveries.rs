@@ -51,7 +51,8 @@ enum What {
     },
     /// Send deliveries again, now, under the same webhook-id.
     ///
-    /// Of an event that a plugin failed on, today's plugins make new requests.
+    /// Of an event that a plugin failed on, today's plugins make new requests; a reply that a
+    /// plugin failed on is judged by them.
     Retry {
         #[command(flatten)]
         config: ConfigArgument,
@@ -221,8 +222,11 @@ fn change(
     carry_out: impl FnOnce(&mut Operator) -> anyhow::Result<Tally>,
 ) -> Result<(), Failure> {
     let tally = carry_out(&mut open(config)?)?;
-    let Tally { done, failed, skipped } = tally;
+    let Tally { done, failed, judged, skipped } = tally;
     say(format_args!("{done} {} {what}\n", plural(done, "request", "requests")))?;
+    if judged > 0 {
+        say(format_args!("{judged} {} judged\n", plural(judged, "reply", "replies")))?;
+    }
     if skipped > 0 {
         say(format_args!(
             "{skipped} {} left out that only mattered while new; --popups takes them too\n",
@@ -232,7 +236,7 @@ fn change(
     if failed > 0 {
         say(format_args!(
             "{failed} {} failed on by a plugin; see: callhook deliveries list --state dead\n",
-            plural(failed, "event", "events")
+            plural(failed, "event or reply", "events or replies")
         ))?;
     }
     Ok(())

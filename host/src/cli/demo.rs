@@ -1,11 +1,14 @@
 //! `callhook demo`.
 
 use std::io::{IsTerminal as _, stdout};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Failure, log};
-use crate::config::{LogConfig, LogLevel};
-use crate::demo::{self, Stage};
+use super::{Failure, log, plugin};
+use crate::authoring::Subject;
+use crate::config::{LogConfig, LogLevel, PluginConfig, PluginSource, Secret, Setting};
+use crate::demo::{self, Own, Stage};
+use crate::plugins::{self, PluginSpec};
 use crate::shutdown;
 
 /// Playing.
@@ -17,11 +20,51 @@ pub(super) struct Arguments {
     /// The pause between two things that people do.
     #[arg(long, value_name = "DURATION", default_value = "700ms", value_parser = humantime::parse_duration)]
     pace: Duration,
+    /// Play the calls to this plugin: a component, or one of the .ini.
+    #[arg(long, value_name = "FILE|NAME")]
+    plugin: Option<String>,
+    /// A setting of the plugin.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = plugin::setting, requires = "plugin")]
+    settings: Vec<(String, String)>,
+    /// The settings in which the plugin is named; PBX and endpoints are the demo's.
+    #[arg(long, value_name = "FILE", requires = "plugin")]
+    config: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     drop(log::start(LogConfig { level: LogLevel::Warn, ..LogConfig::default() }));
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let stage = Stage { pace: arguments.pace, colours, keep: arguments.keep };
-    super::runtime()?.block_on(async { Ok(demo::run(stage, shutdown::signal()?).await?) })
+    let own = arguments.plugin.as_deref().map(|what| own(what, arguments)).transpose()?;
+    super::runtime()?.block_on(async { Ok(demo::run(stage, own, shutdown::signal()?).await?) })
+}
+
+/// The plugin that the calls are played to; it loads.
+fn own(what: &str, arguments: &Arguments) -> Result<Own, Failure> {
+    let mut subject = Subject::find(what, arguments.config.as_deref())
+        .map_err(|faults| plugin::tell(&faults.0))?;
+    for (key, value) in &arguments.settings {
+        subject.set(key, value).map_err(|fault| plugin::tell(&[format!("--set {fault}")]))?;
+    }
+    Ok(Own { plugin: as_configured(&subject.spec), directory: subject.directory_file })
+}
+
+/// What the .ini would say of a plugin.
+fn as_configured(spec: &PluginSpec) -> PluginConfig {
+    let setting = |(key, value): &(String, String)| Setting {
+        key: key.clone(),
+        value: Secret::new(value),
+        line: 0,
+        secret: false,
+    };
+    PluginConfig {
+        name: spec.name.clone(),
+        source: match &spec.source {
+            plugins::PluginSource::Embedded(_) => PluginSource::Embedded,
+            plugins::PluginSource::File(path) => PluginSource::File(path.clone()),
+        },
+        settings: spec.settings.iter().map(setting).collect(),
+        deadline: spec.deadline,
+        memory: spec.memory,
+    }
 }

@@ -5,6 +5,7 @@ mod convert;
 mod deliveries;
 mod demo;
 mod log;
+mod plugin;
 mod record;
 mod run;
 
@@ -51,6 +52,8 @@ enum Command {
     /// The requests get webhook-ids of their own. Works while the service runs and while it does
     /// not.
     Replay(deliveries::ReplayArguments),
+    /// Check and try plugins while writing them.
+    Plugin(plugin::Arguments),
     /// Write down what the PBX tells, for tests and bug reports.
     ///
     /// Stop the service meanwhile, or give the recording an API client of its own: 3CX keeps one
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Deliveries(arguments) => deliveries::run(&arguments),
         Command::Replay(arguments) => deliveries::replay(&arguments),
+        Command::Plugin(arguments) => plugin::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
     };
     match done {

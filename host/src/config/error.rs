@@ -207,7 +207,7 @@ fn bracketed() -> String {
 
 /// The one of `known` that `typed` was probably meant to be: few letters differ, whatever the
 /// casing.
-pub(super) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let lower = typed.to_lowercase();
     let allowed = 1 + typed.chars().count() / 4;
     known

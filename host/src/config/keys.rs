@@ -117,7 +117,7 @@ pub(super) const PLUGIN: SectionKeys = SectionKeys {
     name: "plugin",
     plain: false,
     named: true,
-    keys: &["file", "deadline", "memory"],
+    keys: &["file", "use", "deadline", "memory"],
     free: true,
 };
 

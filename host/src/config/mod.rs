@@ -33,7 +33,7 @@ use std::time::Duration;
 pub use self::delivery::{
     BreakerConfig, ClientCertificate, Credentials, DeliveryConfig, OAuth2, Order,
 };
-pub use self::error::{ConfigError, Fault, Place, Warning};
+pub use self::error::{ConfigError, Fault, Place, Warning, nearest};
 pub use self::filter::{Filter, Pattern};
 pub(crate) use self::ini::is_value;
 pub use self::keys::{SECTIONS, SectionKeys};
@@ -46,7 +46,7 @@ pub use self::surroundings::{Machine, Surroundings};
 pub use self::titles::Titles;
 pub use self::webhook::{Dialect, EndpointConfig, ServedEvent};
 
-use self::error::{Report, nearest};
+use self::error::Report;
 use self::ini::{Document, Section};
 use self::keys::SectionKeys as Keys;
 use self::section::{File, Reader};

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::error::{Fault, nearest};
 use super::secret::{Secret, sounds_secret};
-use super::section::Reader;
+use super::section::{Reader, Value};
 use super::value;
 
 /// The default plugin.
 pub(super) const PLAIN_GET: &str = "plain-get";
 
 /// The plugins that are part of the program and need no file.
-pub const EMBEDDED_PLUGINS: &[&str] = &[PLAIN_GET];
+pub const EMBEDDED_PLUGINS: &[&str] = &[PLAIN_GET, "plain-post", "template", "bitrix24"];
 
 const DEADLINE: Duration = Duration::from_millis(250);
 const MEMORY: u64 = 64 << 20;
@@ -35,8 +35,8 @@ pub struct PluginConfig {
 /// Where the code of a plugin is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PluginSource {
-    /// Within the program, under the plugin's name.
-    Embedded,
+    /// Within the program, under this name.
+    Embedded(String),
     /// In a file, which existed when the .ini was read.
     File(PathBuf),
 }
@@ -58,11 +58,7 @@ pub struct Setting {
 /// Reads the section of the plugin called `name`.
 pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> {
     const SECOND: Duration = Duration::from_secs(1);
-    let source = if EMBEDDED_PLUGINS.contains(&name) && reader.section.get("file").is_none() {
-        Some(PluginSource::Embedded)
-    } else {
-        reader.required("file", "the component's .wasm", value::file).map(PluginSource::File)
-    };
+    let source = source(reader, name);
     let deadline = value::duration(SECOND / 1000, SECOND * 60);
     let deadline = reader.or("deadline", DEADLINE, deadline);
     let memory = reader.or("memory", MEMORY, value::mebibytes(1, 4096));
@@ -81,6 +77,31 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> 
     }
     let name = name.to_owned();
     Some(PluginConfig { name, source: source?, settings, deadline, memory })
+}
+
+/// A file, or the embedded plugin that `use` names, or that the section itself is called after.
+fn source(reader: &mut Reader<'_>, name: &str) -> Option<PluginSource> {
+    let own = reader.section.get("file").is_some();
+    if let Some(entry) = reader.section.get("use") {
+        reader.out_of_place("file", &format!("use = {}", entry.value), "a component of your own");
+        return reader.optional("use", embedded).map(PluginSource::Embedded);
+    }
+    if EMBEDDED_PLUGINS.contains(&name) && !own {
+        return Some(PluginSource::Embedded(name.to_owned()));
+    }
+    let nearest = nearest(name, EMBEDDED_PLUGINS.iter().copied());
+    let known = nearest.unwrap_or_else(|| EMBEDDED_PLUGINS.join(", "));
+    let expected = format!("the component's .wasm, or use = {known}");
+    reader.required("file", &expected, value::file).map(PluginSource::File)
+}
+
+/// The name of an embedded plugin.
+fn embedded(value: &Value<'_>) -> Result<String, Fault> {
+    if EMBEDDED_PLUGINS.contains(&value.text.as_str()) {
+        return Ok(value.text.clone());
+    }
+    let known = EMBEDDED_PLUGINS.iter().map(|&name| name.to_owned()).collect();
+    Err(value::unknown_word(value, &value.text, "embedded plugin", known))
 }
 
 /// The name of a plugin in a chain must lead to one. `declared` are those with a section.
@@ -103,7 +124,7 @@ pub(super) fn with_embedded<'a>(
         if embedded && !plugins.iter().any(|plugin| plugin.name == *name) {
             plugins.push(PluginConfig {
                 name: name.clone(),
-                source: PluginSource::Embedded,
+                source: PluginSource::Embedded(name.clone()),
                 settings: Vec::new(),
                 deadline: DEADLINE,
                 memory: MEMORY,

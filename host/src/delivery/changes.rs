@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::endpoint::Endpoint;
+use super::judge::Judge;
 use super::settings::EndpointSettings;
 use super::status::Endpoints;
 use super::worker::{self, Stop};
@@ -25,6 +26,7 @@ use crate::outbox::Outbox;
 #[derive(Clone)]
 pub struct Changes {
     pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) judge: Option<Arc<dyn Judge>>,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) ask: mpsc::Sender<Change>,
@@ -73,7 +75,8 @@ impl Changes {
             let context = format!("while preparing the endpoint {}", settings.name);
             let (outbox, clock) = (Arc::clone(&self.outbox), self.clock.clone());
             let old = old.map(|old| &**old);
-            let new = Endpoint::new(settings, old, outbox, clock, &self.metrics);
+            let judge = self.judge.clone();
+            let new = Endpoint::new(settings, old, outbox, judge, clock, &self.metrics);
             new.map(Arc::new).context(context)
         };
         endpoints.into_iter().map(endpoint).collect::<anyhow::Result<_>>().map(Prepared)

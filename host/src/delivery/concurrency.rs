@@ -21,8 +21,9 @@ const DEVIATIONS: f64 = 2.5;
 /// What is left of the limit after a push-back.
 const DECREASE: f64 = 0.9;
 
-/// Differences below this, in seconds, are noise.
-const RESOLUTION: f64 = 0.000_1;
+/// Differences below this, in seconds, are noise: what a busy machine adds to a reply from nearby
+/// is no sign of a receiver that has too much to do.
+const RESOLUTION: f64 = 0.005;
 
 /// The limit, and what it follows from.
 #[derive(Debug)]

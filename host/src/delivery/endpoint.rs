@@ -11,6 +11,7 @@ use super::exchange::{Client, Reply};
 use super::failure::{Patience, SendFailure};
 use super::follow::follow;
 use super::gate::{Gate, Lesson, Room};
+use super::judge::{self, Judge};
 use super::meter::Meter;
 use super::quiet::Said;
 use super::report;
@@ -23,12 +24,15 @@ use crate::clock::{Clock, Moment};
 use crate::config::Order;
 use crate::metrics::Metrics;
 use crate::outbox::{Attempt, Charge, Claimed, Outbox, Settlement};
+use crate::reply::Judgement;
 
 /// An endpoint and all that is known of it.
 pub(super) struct Endpoint {
     pub(super) settings: EndpointSettings,
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) clock: Clock,
+    /// Who judges replies, if anybody does.
+    judge: Option<Arc<dyn Judge>>,
     client: Client,
     credentials: Arc<Credentials>,
     meter: Meter,
@@ -67,6 +71,7 @@ impl Endpoint {
         settings: EndpointSettings,
         before: Option<&Self>,
         outbox: Arc<dyn Outbox>,
+        judge: Option<Arc<dyn Judge>>,
         clock: Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
@@ -87,6 +92,7 @@ impl Endpoint {
             settings,
             outbox,
             clock,
+            judge,
         };
         if !known {
             endpoint.restore_disabled()?;
@@ -122,7 +128,7 @@ impl Endpoint {
     }
 
     /// Sends a request once and settles it.
-    pub(super) async fn attempt(self: Arc<Self>, mut claimed: Claimed, mut turn: Turn) {
+    pub(super) async fn attempt(self: Arc<Self>, mut claimed: Claimed, turn: Turn) {
         let today = follow(&claimed.request.url, claimed.base.as_deref(), &self.settings.url);
         claimed.request.url = today.into_owned();
         let began = self.clock.now();
@@ -146,27 +152,53 @@ impl Endpoint {
             self.compare_clocks(reply, began.wall, ended.wall);
         }
         let outcome = Outcome { reply, failure, began, ended };
+        if outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Gone) {
+            self.disable().await;
+        }
+        let wanted = self.judge.as_ref().filter(|judge| judge.wants(&self.settings.name));
+        let settled = if let Some((judge, reply)) = wanted.zip(judge::reply_of(&outcome)) {
+            let reply = reply.into();
+            judge.judge(self.case(&claimed, reply, outcome, turn)).await
+        } else {
+            let settlement = self.conclude(&claimed, outcome, turn, None);
+            failpoint!("delivery-before-settle");
+            self.outbox.settle(&claimed, settlement).await
+        };
+        if let Err(error) = settled {
+            let (endpoint, request) = (&self.settings.name, &claimed.id);
+            tracing::warn!(endpoint, request, %error, "A request may be sent a second time.");
+        }
+        failpoint!("delivery-settled");
+    }
+
+    /// What becomes of a request after an attempt, which is over by this. The judgement, if there
+    /// is one, says more of the request than the HTTP status, but no more of the endpoint.
+    pub(super) fn conclude(
+        &self,
+        claimed: &Claimed,
+        mut outcome: Outcome,
+        mut turn: Turn,
+        judgement: Option<&Judgement>,
+    ) -> Settlement {
+        let ended = outcome.ended;
         let asked = outcome.reply.as_ref().and_then(|reply| verdict::asked(reply, ended.wall));
+        let mut lesson = lesson(&outcome, asked, turn.probe);
+        if let Some(judgement) = judgement {
+            let failure = verdict::judged(judgement);
+            lesson.pushed_back |= outcome.failure.is_none()
+                && failure.as_ref().is_some_and(SendFailure::is_push_back);
+            outcome.failure = failure;
+        }
         let past = Past { attempts: claimed.attempts, refusals: claimed.refusals };
         let failure = outcome.failure.as_ref();
         let verdict = judge(failure, asked, past, &self.settings, jitter());
-        if verdict == Verdict::Gone {
-            self.disable().await;
-        }
-        let lesson = lesson(&outcome, asked, turn.probe);
         if let Some(quiet) = lesson.quiet {
             self.keep_pause(quiet);
         }
         // The next attempt need not wait until the disk has heard of this one.
         let stand = turn.end(&lesson, ended.mono);
-        self.report(&claimed, &outcome, &verdict, &stand);
-        let settlement = self.settlement(&claimed, outcome, verdict, lesson.quiet, &stand);
-        failpoint!("delivery-before-settle");
-        if let Err(error) = self.outbox.settle(&claimed, settlement).await {
-            let (endpoint, request) = (&self.settings.name, &claimed.id);
-            tracing::warn!(endpoint, request, %error, "A request may be sent a second time.");
-        }
-        failpoint!("delivery-settled");
+        self.report(claimed, &outcome, &verdict, &stand);
+        self.settlement(claimed, outcome, verdict, lesson.quiet, &stand)
     }
 
     /// Settles a request that is not sent for now, free of charge.
@@ -212,12 +244,16 @@ impl Endpoint {
         let took = outcome.ended.since(outcome.began);
         let refused =
             outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Refusals);
+        let excused = stand.excuses(&outcome);
+        let least = outcome.failure.as_ref().map(SendFailure::least_wait).unwrap_or_default();
         let attempt = record(outcome);
         match verdict {
             Verdict::Delivered => Settlement::Delivered(attempt),
-            Verdict::Shut | Verdict::Gone => waits(attempt, stand),
+            Verdict::Shut | Verdict::Gone => waits(attempt, stand.wait),
             // Also what would be dead: the endpoint is down, not the request at fault.
-            Verdict::Retry(_) | Verdict::Dead(_) if stand.excused => waits(attempt, stand),
+            Verdict::Retry(_) | Verdict::Dead(_) if excused => {
+                waits(attempt, stand.wait.max(least))
+            }
             Verdict::Retry(wait) => {
                 // Who failed because of an endpoint that wants quiet keeps its turn.
                 let failing = claimed.failing_for.unwrap_or_default() + took;
@@ -236,7 +272,7 @@ impl Endpoint {
     fn report(&self, claimed: &Claimed, outcome: &Outcome, verdict: &Verdict, stand: &Stand) {
         let class = outcome.failure.as_ref().map(SendFailure::class);
         self.meter.attempt(class, outcome.ended.since(outcome.began));
-        let kept = stand.excused && *verdict != Verdict::Delivered;
+        let kept = stand.excuses(outcome) && *verdict != Verdict::Delivered;
         self.meter.outcome(match verdict {
             Verdict::Delivered => "delivered",
             Verdict::Dead(_) if !kept => "dead",
@@ -279,6 +315,14 @@ impl Endpoint {
     }
 }
 
+impl Stand {
+    /// Whether a failure is not the request's fault. One that a plugin gave up by what the endpoint
+    /// answered is not the endpoint's.
+    fn excuses(&self, outcome: &Outcome) -> bool {
+        self.excused && !matches!(outcome.failure, Some(SendFailure::GivenUp(_)))
+    }
+}
+
 impl Turn {
     /// The attempt is over, and this is what it says.
     fn end(&mut self, lesson: &Lesson, now: Duration) -> Stand {
@@ -311,8 +355,8 @@ impl Drop for Turn {
 }
 
 /// The request waits for the endpoint, free of charge.
-fn waits(attempt: Attempt, stand: &Stand) -> Settlement {
-    Settlement::Later { attempt, wait: stand.wait, charge: Charge::Nothing, aside: false }
+fn waits(attempt: Attempt, wait: Duration) -> Settlement {
+    Settlement::Later { attempt, wait, charge: Charge::Nothing, aside: false }
 }
 
 fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {

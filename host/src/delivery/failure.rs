@@ -43,6 +43,15 @@ pub enum SendFailure {
     },
     /// The reply's status is neither a success nor a redirect.
     Status(StatusCode),
+    /// The plugin reads in the reply that the endpoint wants the request later.
+    Postponed {
+        /// Not before this time.
+        after: Duration,
+        /// Why.
+        reason: String,
+    },
+    /// The plugin reads in the reply that the request will never work, for this reason.
+    GivenUp(String),
     /// The reply's status, 401 or 410, is that of another host than the endpoint's own. It says
     /// nothing about the endpoint.
     Elsewhere(StatusCode),
@@ -93,6 +102,7 @@ impl SendFailure {
             Self::Unsendable(_)
             | Self::Refused(_)
             | Self::Redirect { .. }
+            | Self::GivenUp(_)
             | Self::Elsewhere(StatusCode::GONE) => Patience::None,
             Self::Elsewhere(_) => Patience::Refusals,
             Self::Denied(_) | Self::Status(StatusCode::UNAUTHORIZED) => Patience::Shut,
@@ -118,17 +128,26 @@ impl SendFailure {
                 Some(Sign::Bad)
             }
             Self::Status(status) if status.is_server_error() => Some(Sign::Bad),
-            Self::Redirect { .. } | Self::Status(_) | Self::Elsewhere(_) => Some(Sign::Good),
+            Self::Redirect { .. }
+            | Self::Status(_)
+            | Self::Elsewhere(_)
+            | Self::Postponed { .. }
+            | Self::GivenUp(_) => Some(Sign::Good),
         }
     }
 
     /// Whether it was too much for the endpoint.
     pub(super) fn is_push_back(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Timeout(_) => true,
+            Self::Connect(_) | Self::Timeout(_) | Self::Postponed { .. } => true,
             Self::Status(status) => matches!(status.as_u16(), 408 | 429 | 502..=504),
             _ => false,
         }
+    }
+
+    /// What the next attempt does not come before, whatever else is said.
+    pub(super) fn least_wait(&self) -> Duration {
+        if let Self::Postponed { after, .. } = self { *after } else { Duration::ZERO }
     }
 
     /// A name for metrics, and for what is said once in the log.
@@ -149,6 +168,8 @@ impl SendFailure {
             Self::Status(StatusCode::TOO_MANY_REQUESTS) => "throttled",
             Self::Status(status) if status.is_server_error() => "server-error",
             Self::Status(_) | Self::Elsewhere(_) => "refused",
+            Self::Postponed { .. } => "postponed",
+            Self::GivenUp(_) => "given-up",
         }
     }
 }
@@ -178,6 +199,8 @@ impl fmt::Display for SendFailure {
             }
             Self::Status(StatusCode::GONE) => write!(f, "the answer was 410: the address is gone"),
             Self::Status(status) => write!(f, "the answer was {status}"),
+            Self::Postponed { reason, .. } => write!(f, "the plugin wants it later: {reason}"),
+            Self::GivenUp(why) => write!(f, "given up by the plugin: {why}"),
         }
     }
 }

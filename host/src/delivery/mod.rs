@@ -9,6 +9,9 @@
 //! attempts at once), left alone as it asked (`Retry-After`) or switched off (410). What an
 //! endpoint as a whole is to blame for is not charged to a request.
 //!
+//! Where a plugin wants to judge replies, an attempt that brought one is settled by whom delivery
+//! was given as [`Judge`]; see there.
+//!
 //! At least once: a request whose reply was lost, or whose settlement was not on disk when the
 //! service died, is sent again with the same `webhook-id`.
 
@@ -27,6 +30,7 @@ mod follow;
 mod gate;
 mod guard;
 mod headers;
+mod judge;
 mod meter;
 mod pause;
 mod probe;
@@ -56,6 +60,7 @@ pub use self::changes::{Changes, Prepared};
 pub use self::disabled::kept_name as disabled_name;
 pub use self::failure::SendFailure;
 pub use self::follow::follow;
+pub use self::judge::{Case, Conclude, Judge};
 pub use self::probe::{probe, try_settings};
 pub use self::settings::EndpointSettings;
 pub use self::status::{EndpointState, EndpointStatus, Endpoints};
@@ -70,11 +75,12 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A delivery to `endpoints` of what is in `outbox`. Fails if an endpoint's TLS settings
-    /// cannot be used.
+    /// A delivery to `endpoints` of what is in `outbox`; replies are judged by `judge`, as far as
+    /// it wants them. Fails if an endpoint's TLS settings cannot be used.
     pub fn new(
         endpoints: Vec<EndpointSettings>,
         outbox: &Arc<dyn Outbox>,
+        judge: Option<Arc<dyn Judge>>,
         clock: &Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
@@ -82,6 +88,7 @@ impl Delivery {
         let outbox = Arc::clone(outbox);
         let changes = Changes {
             outbox,
+            judge,
             clock: clock.clone(),
             metrics: metrics.clone(),
             ask,

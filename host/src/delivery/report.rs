@@ -117,6 +117,7 @@ fn dead(failure: &SendFailure) -> &'static str {
     match failure {
         SendFailure::Status(_) | SendFailure::Elsewhere(_) => "dead: status",
         SendFailure::Redirect { .. } => "dead: redirect",
+        SendFailure::Postponed { .. } | SendFailure::GivenUp(_) => "dead: judged",
         SendFailure::Unsendable(_) | SendFailure::Refused(_) => "dead: request",
         _ => "dead: connection",
     }

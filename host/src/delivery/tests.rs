@@ -2,6 +2,7 @@
 
 mod faulty_tls;
 mod headers;
+mod judged;
 mod oauth;
 mod outages;
 mod proxying;
@@ -64,12 +65,25 @@ impl Rig {
     }
 
     fn start(&mut self, endpoints: Vec<EndpointSettings>) {
-        self.start_at(endpoints, &Clock::system());
+        self.start_with(endpoints, None, &Clock::system());
     }
 
     fn start_at(&mut self, endpoints: Vec<EndpointSettings>, clock: &Clock) {
+        self.start_with(endpoints, None, clock);
+    }
+
+    fn start_judged(&mut self, endpoints: Vec<EndpointSettings>, judge: Arc<dyn Judge>) {
+        self.start_with(endpoints, Some(judge), &Clock::system());
+    }
+
+    fn start_with(
+        &mut self,
+        endpoints: Vec<EndpointSettings>,
+        judge: Option<Arc<dyn Judge>>,
+        clock: &Clock,
+    ) {
         let outbox = self.outbox.as_ref().unwrap();
-        let delivery = Delivery::new(endpoints, outbox, clock, &self.metrics).unwrap();
+        let delivery = Delivery::new(endpoints, outbox, judge, clock, &self.metrics).unwrap();
         self.endpoints = Some(delivery.endpoints());
         self.changes = Some(delivery.changes());
         let (stop, stopped) = oneshot::channel();

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::exchange::Reply;
 use super::failure::{Patience, SendFailure};
 use crate::config::DeliveryConfig;
+use crate::reply::Judgement;
 
 /// Nobody makes us wait longer than this.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
@@ -52,7 +53,8 @@ pub(super) fn judge(
     let planned = index.and_then(|at| settings.schedule.get(at));
     let spared = past.refusals.saturating_add(1) < settings.refusals;
     let wait = |planned: &Duration| {
-        let asked = asked.unwrap_or_default().mul_f64(1.0 + 0.2 * jitter).min(LONGEST_WAIT);
+        let asked = asked.unwrap_or_default().max(failure.least_wait());
+        let asked = asked.mul_f64(1.0 + 0.2 * jitter).min(LONGEST_WAIT);
         Verdict::Retry(planned.mul_f64(0.8 + 0.4 * jitter).max(asked))
     };
     match (failure.patience(), planned) {
@@ -62,6 +64,18 @@ pub(super) fn judge(
         (Patience::Schedule, Some(planned)) => wait(planned),
         _ if attempt == 1 => Verdict::Dead(failure.to_string()),
         _ => Verdict::Dead(format!("{failure}; that was attempt {attempt}, the last one")),
+    }
+}
+
+/// What a plugin's judgement means, where it is not that all is well.
+pub(super) fn judged(judgement: &Judgement) -> Option<SendFailure> {
+    match judgement {
+        Judgement::Done => None,
+        Judgement::Retry { after, reason } => {
+            let (after, reason) = (after.unwrap_or_default(), reason.clone());
+            Some(SendFailure::Postponed { after, reason })
+        }
+        Judgement::GiveUp(why) => Some(SendFailure::GivenUp(why.clone())),
     }
 }
 

@@ -2,8 +2,10 @@
 //! receiver; all in this process and on the loopback address.
 //!
 //! It is also a test of itself: it ends well only if every event that the play must give came,
-//! in order, and for each of them one webhook was accepted.
+//! in order, and for each of them one webhook was accepted. With a plugin of somebody's own it is
+//! that plugin's audience: it shows all requests, and ends well if the plugin failed on no event.
 
+mod own;
 mod screen;
 
 use std::path::Path;
@@ -16,6 +18,7 @@ use callhook_receiver::{Receiver, Webhook};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+pub use self::own::Own;
 use self::screen::Screen;
 use crate::app::App;
 use crate::clock::Clock;
@@ -56,6 +59,9 @@ pub struct Stage {
     pub keep: bool,
 }
 
+/// How often it is looked whether all is delivered.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Something to show.
 enum Sight {
     People(String),
@@ -63,12 +69,18 @@ enum Sight {
     Webhook(Box<Webhook>),
 }
 
-/// Plays the programme. An error if something else came of it than must.
-pub async fn run(stage: Stage, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+/// Plays the programme, to `own` in place of the plugin that callhook brings. An error if something
+/// else came of it than must.
+pub async fn run(
+    stage: Stage,
+    own: Option<Own>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let pbx = Pbx::small_office().party_did(true).start().await?;
     let receiver = Receiver::start().await?;
     let folder = tempfile::tempdir().context("while making a folder for the demo")?;
-    let config = settings(folder.path(), &pbx, &receiver)?;
+    let mut config = settings(folder.path(), &pbx, &receiver)?;
+    let own = own.map(|own| own.play_in(&mut config));
     println!("simulated 3CX   {}", pbx.url());
     println!("receiver        {}", receiver.url());
 
@@ -90,7 +102,7 @@ pub async fn run(stage: Stage, shutdown: impl Future<Output = ()>) -> anyhow::Re
     let arrivals = tokio::spawn(show_arrivals(receiver.subscribe(), sights.clone()));
 
     let played = tokio::select! {
-        played = play(stage, &pbx, &sights, seen) => Some(played),
+        played = play(stage, own.as_ref(), &pbx, &sights, seen) => Some(played),
         () = shutdown => None,
     };
     arrivals.abort();
@@ -137,20 +149,22 @@ async fn show_arrivals(
 /// Lets the people act, shows what comes of it, and judges it.
 async fn play(
     stage: Stage,
+    own: Option<&own::Stage>,
     pbx: &Pbx,
     sights: &mpsc::UnboundedSender<Sight>,
     mut seen: mpsc::UnboundedReceiver<Sight>,
 ) -> anyhow::Result<()> {
     pbx.wait_for_watcher().await.context("while waiting for the service to watch the 3CX")?;
-    let mut screen = Screen::new(stage.colours);
+    let mut screen = Screen::new(stage.colours, own.is_some());
     let mut told = Vec::new();
     let expected: usize = PROGRAMME.iter().map(|(_, events)| events.len()).sum();
     let acting = act(stage, pbx, sights);
     tokio::pin!(acting);
     let mut deadline = None;
+    let mut look = tokio::time::interval(LOOK);
+    let mut quiet = false;
     loop {
-        let over = deadline.is_some() && screen.counts().delivered >= expected;
-        if over {
+        if own.is_none() && deadline.is_some() && screen.counts().delivered >= expected {
             break;
         }
         tokio::select! {
@@ -160,9 +174,19 @@ async fn play(
             }
             Some(sight) = seen.recv() => show(&mut screen, sight, &mut told),
             () = until(deadline) => break,
+            _ = look.tick() => if let Some(own) = own && deadline.is_some() {
+                // What was delivered just now is shown before the next look.
+                let was_quiet = std::mem::replace(&mut quiet, told.len() >= expected && own.is_idle()?);
+                if was_quiet && quiet {
+                    break;
+                }
+            },
         }
     }
-    close(&screen, &told, expected)?;
+    match own {
+        None => close(&screen, &told, expected)?,
+        Some(own) => own.close(PROGRAMME.len(), screen.counts())?,
+    }
     if stage.keep {
         println!("\nstaying until Ctrl-C; the 3CX at {} still works", pbx.url());
         while let Some(sight) = seen.recv().await {

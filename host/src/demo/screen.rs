@@ -12,6 +12,8 @@ use crate::event::{CallEvent, EventKind};
 
 /// Columns that a line may take.
 const WIDTH: usize = 80;
+/// Characters of a body that are shown.
+const LONGEST: usize = 2_000;
 /// Where the text of events and webhooks begins.
 const INDENT: &str = "             ";
 
@@ -19,6 +21,8 @@ const INDENT: &str = "             ";
 #[derive(Debug)]
 pub(super) struct Screen {
     colours: bool,
+    /// There may be any number of webhooks for an event, and their bodies are shown.
+    whole: bool,
     /// Events that were shown and whose webhook has not arrived, by event id.
     waiting: HashMap<String, String>,
     /// Webhooks whose event was not shown yet, by event id.
@@ -45,8 +49,15 @@ enum Colour {
 }
 
 impl Screen {
-    pub(super) fn new(colours: bool) -> Self {
-        Self { colours, waiting: HashMap::new(), early: HashMap::new(), counts: Counts::default() }
+    /// A screen for one webhook per event, or for all that a plugin makes of events.
+    pub(super) fn new(colours: bool, whole: bool) -> Self {
+        Self {
+            colours,
+            whole,
+            waiting: HashMap::new(),
+            early: HashMap::new(),
+            counts: Counts::default(),
+        }
     }
 
     /// What was seen so far.
@@ -88,11 +99,17 @@ impl Screen {
         let request_id = webhook.header("webhook-id").to_owned();
         let event_id = request_id.split(':').next().unwrap_or_default().to_owned();
         let accepted = (200..300).contains(&webhook.answer);
-        if accepted && self.waiting.remove(&event_id).is_some() {
+        let awaited = if self.whole {
+            self.waiting.contains_key(&event_id)
+        } else {
+            self.waiting.remove(&event_id).is_some()
+        };
+        if accepted && awaited {
             self.counts.delivered += 1;
             return self.show(Colour::Green, &webhook);
         }
-        if accepted && !event_id.is_empty() && !self.early.contains_key(&event_id) {
+        let first = self.whole || !self.early.contains_key(&event_id);
+        if accepted && !event_id.is_empty() && first {
             self.early.entry(event_id).or_default().push(webhook);
             return String::new();
         }
@@ -108,6 +125,16 @@ impl Screen {
             let start = if index == 0 { format!("  {label}   ") } else { INDENT.to_owned() };
             let written = writeln!(text, "{start}{piece}");
             debug_assert!(written.is_ok(), "writing to a string does not fail");
+        }
+        if self.whole && !webhook.body.is_empty() {
+            let body: String =
+                String::from_utf8_lossy(&webhook.body).chars().take(LONGEST).collect();
+            for line in body.replace(|c: char| c.is_control() && c != '\n', " ").lines() {
+                for piece in wrap(line, WIDTH - INDENT.len(), ',') {
+                    let written = writeln!(text, "{INDENT}{piece}");
+                    debug_assert!(written.is_ok(), "writing to a string does not fail");
+                }
+            }
         }
         text
     }

@@ -51,8 +51,13 @@ impl Serialize for LocalTime {
 impl<'de> Deserialize<'de> for LocalTime {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let pieces = jiff::fmt::temporal::Pieces::parse(&text).map_err(serde::de::Error::custom)?;
-        let at: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        let wrong = |error: jiff::Error| {
+            serde::de::Error::custom(format!(
+                "{text:?} is no time such as 2026-03-05T09:15:02.120+01:00: {error}"
+            ))
+        };
+        let pieces = jiff::fmt::temporal::Pieces::parse(&text).map_err(wrong)?;
+        let at: jiff::Timestamp = text.parse().map_err(wrong)?;
         let offset = pieces.to_numeric_offset().map_or(0, Offset::seconds);
         Ok(Self { epoch_ms: at.as_millisecond(), offset_seconds: offset })
     }

@@ -7,6 +7,7 @@
 //! Durations are whole milliseconds. `None` means "not known", never "zero".
 
 mod id;
+pub mod samples;
 
 use serde::{Deserialize, Serialize};
 

@@ -10,6 +10,7 @@
 
 mod receipt;
 mod records;
+mod replies;
 mod sqlite;
 mod values;
 
@@ -23,6 +24,10 @@ pub use receipt::Receipt;
 pub use records::{
     Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Pressure, Selection,
 };
+pub use replies::{
+    FailedReply, FollowUp, Judged, MemoryChange, MemoryScope, Rejudged, depth, follow_up_id,
+    parent_id,
+};
 pub use sqlite::{SqliteEditor, SqliteOutbox, SqliteReader};
 pub use values::{
     Attempt, Charge, Claimed, Claims, Class, Commit, FailedTransform, NewRequest, Settlement,
@@ -32,7 +37,7 @@ pub use values::{
 /// What can be read of an outbox without taking part in it.
 pub trait Scan {
     /// The deliveries that `filter` lets through: first the events of which a plugin could make no
-    /// request, then the requests, oldest first each.
+    /// request, then the replies that one could not judge, then the requests, oldest first each.
     fn list(&self, filter: &DeliveryFilter) -> anyhow::Result<Vec<DeliveryRow>>;
 
     /// All that is known of the delivery with this id.
@@ -49,6 +54,15 @@ pub trait Scan {
         limit: usize,
     ) -> anyhow::Result<Vec<StoredEvent>>;
 
+    /// The event with this id, if it is there.
+    fn event(&self, id: &str) -> anyhow::Result<Option<StoredEvent>>;
+
+    /// The reply to this request that a plugin could not judge, if there is one.
+    fn failed_reply(&self, request: &str) -> anyhow::Result<Option<FailedReply>>;
+
+    /// All that a plugin keeps of a chain of calls, by key.
+    fn recall(&self, scope: &MemoryScope) -> anyhow::Result<Vec<(String, Vec<u8>)>>;
+
     /// The generation of what a replay of this event makes for `endpoint`; 1 for the first replay.
     fn next_generation(&self, event_id: &str, endpoint: &str) -> anyhow::Result<u32>;
 }
@@ -57,7 +71,8 @@ pub trait Scan {
 ///
 /// A lane is an endpoint and a chain of calls. Of each lane one request at a time has its turn:
 /// the oldest that is neither finished nor set aside. A request that was set aside holds up nobody
-/// and is held up by nobody.
+/// and is held up by nobody. What follows from the reply to a request takes that one's place, so
+/// it comes before all that waited behind it.
 ///
 /// Several hosts may share one outbox: a claim is a lease with a number. An implementation for
 /// several hosts stores that number, and when it runs out, with the request; this one keeps both
@@ -87,6 +102,11 @@ pub trait Outbox: Scan + Send + Sync {
     /// Settles a claim. When the request is finished or set aside, the next of the lane has its
     /// turn. A claim whose lease is no longer the request's settles nothing, which is no error.
     fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt;
+
+    /// Settles a claim of which a plugin has judged the reply, or has failed to, together with
+    /// what follows from that: as a whole or not at all. If somebody else has finished the
+    /// request meanwhile, only what the plugin keeps is stored.
+    fn settle_judged(&self, claimed: &Claimed, judged: Judged) -> Receipt;
 
     /// Makes the selected requests that are dead, expired or waiting due now, with all attempts
     /// before them, under the same ids and without an expiry. Those that were finished queue up

@@ -22,6 +22,11 @@ impl Receipt {
         (sender, Self(receiver))
     }
 
+    /// Whether the work is on disk, as far as is known now.
+    pub fn has_resolved(&mut self) -> bool {
+        self.0.try_recv().is_ok()
+    }
+
     /// Blocks until the work is on disk. For plain threads: it panics inside a task.
     pub fn wait(self) -> anyhow::Result<()> {
         self.0.blocking_recv().map_err(|_| closed())

@@ -42,6 +42,8 @@ pub struct DeliveryFilter {
 pub enum Cursor {
     /// Among what no request could be made of, which comes first.
     Failed(i64),
+    /// Among the replies that could not be judged, which come next.
+    Reply(i64),
     /// Among the requests.
     Request(i64),
 }
@@ -60,13 +62,14 @@ pub enum Selection {
 pub struct DeliveryRow {
     /// Where the listing goes on.
     pub cursor: Cursor,
-    /// The request's id; `EVENT:ENDPOINT` if a plugin could make no request of the event.
+    /// The request's id; `EVENT:ENDPOINT` if a plugin could make no request of the event;
+    /// `REQUEST/reply` if a plugin could not judge a reply.
     pub id: String,
     /// The event.
     pub event_id: String,
     /// The endpoint.
     pub endpoint: String,
-    /// The lane within the endpoint; nothing without a request.
+    /// The lane within the endpoint; nothing for what is no request.
     pub lane: Option<String>,
     /// Where it stands.
     pub state: DeliveryState,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::MemoryChange;
 use crate::event::CallEvent;
 use crate::request::Request;
 
@@ -25,6 +26,8 @@ pub struct Commit {
     pub requests: Vec<NewRequest>,
     /// Events of which a plugin could not make requests.
     pub failures: Vec<FailedTransform>,
+    /// What the plugins keep.
+    pub memory: Vec<MemoryChange>,
 }
 
 /// An event as it is kept, so that it can be replayed.

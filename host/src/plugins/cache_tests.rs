@@ -7,6 +7,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+const MINUTE: Duration = Duration::from_mins(1);
+
 /// A folder for artefacts, and something to compile.
 struct Bench {
     parent: TempDir,
@@ -182,7 +184,6 @@ fn what_is_old_or_too_much_goes() {
         file.set_len(size).unwrap();
         file.set_modified(now - age).unwrap();
     };
-    const MINUTE: Duration = Duration::from_mins(1);
     aged("old", 1, KEPT_FOR + MINUTE);
     aged(".new-left-by-a-crash", 1, KEPT_FOR + MINUTE);
     aged("large", KEPT_BYTES - (1 << 20), MINUTE);

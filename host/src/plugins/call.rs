@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 
 use super::allowance::Allowance;
-use super::bindings::{World, WorldPre, transform, types};
+use super::bindings::{World, WorldPre, reply, transform, types};
 use super::failure::{FailureKind, PluginFailure, own_words};
 use super::gate::Gate;
 use super::library::Description;
+use super::memory::Memory;
 use super::output;
 use super::redact::one_line;
+use super::rehearsal::Rehearsal;
 use super::settings::SettingDoc;
 use super::store::{self, Environment, State};
 use crate::event::CallEvent;
@@ -24,6 +26,8 @@ const MAX_REASON: usize = 1_024;
 #[derive(Clone)]
 pub(super) struct Callable {
     pre: WorldPre<State>,
+    /// Where `reply` is, if it is exported.
+    pub(super) replies: Option<reply::GuestIndices>,
     gate: Arc<Gate>,
     environment: Arc<Environment>,
     /// For failures; empty until the plugin has told.
@@ -35,10 +39,13 @@ pub(super) struct Callable {
 /// Calls do not share anything: whatever one of them does, the next one finds the plugin as it
 /// was loaded.
 pub struct Plugin {
-    callable: Callable,
+    pub(super) callable: Callable,
     description: Description,
     allowance: Allowance,
 }
+
+/// What is wrong with something that was returned: the kind of failure, and in words.
+pub(super) type Fault = (FailureKind, String);
 
 /// What becomes of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +58,13 @@ pub enum Outcome {
 
 impl Callable {
     /// For calls in `environment`.
-    pub(super) fn new(pre: WorldPre<State>, gate: Arc<Gate>, environment: Environment) -> Self {
-        Self { pre, gate, environment: Arc::new(environment), version: String::new() }
+    pub(super) fn new(
+        pre: WorldPre<State>,
+        replies: Option<reply::GuestIndices>,
+        gate: Arc<Gate>,
+        environment: Environment,
+    ) -> Self {
+        Self { pre, replies, gate, environment: Arc::new(environment), version: String::new() }
     }
 
     /// The same component in another environment.
@@ -82,31 +94,53 @@ impl Callable {
         event: &str,
         export: impl FnOnce(&World, &mut Store<State>) -> wasmtime::Result<T>,
     ) -> Result<T, PluginFailure> {
-        self.call_and_check(event, export, |_, value| Ok(value))
+        let export = |store: &mut Store<State>| {
+            let world = self.pre.instantiate(&mut *store)?;
+            export(&world, store)
+        };
+        self.call_with(event, &mut Memory::default(), export, |_, value| Ok(value))
     }
 
-    /// [`Self::call`], and what was returned is checked while the call's state is still there.
-    fn call_and_check<T, U>(
+    /// Calls `export` on an instance that it makes in a fresh store; what it returned is checked
+    /// while the call's state is still there. `memory` changes only if all went well.
+    pub(super) fn call_with<T, U>(
         &self,
         event: &str,
-        export: impl FnOnce(&World, &mut Store<State>) -> wasmtime::Result<T>,
-        check: impl FnOnce(&State, T) -> Result<U, PluginFailure>,
+        memory: &mut Memory,
+        export: impl FnOnce(&mut Store<State>) -> wasmtime::Result<T>,
+        check: impl FnOnce(&State, T) -> Result<U, Fault>,
     ) -> Result<U, PluginFailure> {
         let _pass = self.gate.enter();
-        let mut store = store::fresh(self.pre.engine(), &self.environment, event);
-        let result = self.pre.instantiate(&mut store).and_then(|world| export(&world, &mut store));
+        let mut store = store::fresh(self.pre.engine(), &self.environment, event, memory.clone());
+        let result = export(&mut store);
         let state = store.data();
         self.report(state);
-        match result {
-            Ok(value) => check(state, value),
-            Err(error) => Err(PluginFailure::trapped(state, &self.version, &error)),
-        }
+        let value = result.map_err(|error| PluginFailure::trapped(state, &self.version, &error))?;
+        let checked = check(state, value)
+            .map_err(|fault| PluginFailure::refused(state, &self.version, fault))?;
+        *memory = store.into_data().memory;
+        Ok(checked)
+    }
+
+    /// Calls what the plugin exports to judge replies.
+    pub(super) fn judge(
+        &self,
+        store: &mut Store<State>,
+        event: &types::CallEvent,
+        exchange: &reply::Exchange,
+    ) -> wasmtime::Result<Result<reply::Verdict, types::Failure>> {
+        let instance = self.pre.instance_pre().instantiate(&mut *store)?;
+        let Some(replies) = &self.replies else { wasmtime::bail!("it does not export `reply`") };
+        replies.load(&mut *store, &instance)?.call_on_reply(store, event, exchange)
     }
 
     /// Tells the operator what the plugin wrote and what of it was left out.
     fn report(&self, state: &State) {
         let plugin = self.environment.plugin.as_str();
         let event = state.event.as_str();
+        if let Some(rehearsal) = &self.environment.rehearsal {
+            rehearsal.note(state);
+        }
         if state.log.dropped > 0 {
             let dropped = state.log.dropped;
             tracing::warn!(plugin, event, dropped, "The plugin logs too much; lines were dropped.");
@@ -146,9 +180,22 @@ impl Plugin {
         &self.description.settings
     }
 
+    /// Whether it imports `memory`, and so may keep something.
+    pub fn remembers(&self) -> bool {
+        self.description.imports.iter().any(|name| name.starts_with("callhook:plugin/memory@"))
+    }
+
     /// All that it tells about itself.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The same plugin, watched.
+    pub(super) fn rehearsing(&self, rehearsal: Rehearsal) -> Self {
+        let environment = Environment::clone(self.callable.environment());
+        let environment = Environment { rehearsal: Some(rehearsal), ..environment };
+        let callable = self.callable.clone().within(environment);
+        Self::new(callable, self.description.clone())
     }
 
     /// The failure of having made a request for a host that its endpoint does not name.
@@ -157,7 +204,7 @@ impl Plugin {
     }
 
     /// A failure that did not happen in the plugin.
-    fn not_called(&self, kind: FailureKind, message: String) -> PluginFailure {
+    pub fn not_called(&self, kind: FailureKind, message: String) -> PluginFailure {
         PluginFailure {
             plugin: self.name().into(),
             version: self.version().into(),
@@ -173,41 +220,39 @@ impl Plugin {
     ///
     /// Blocks until the plugin has returned or was stopped, and before that while two other calls
     /// are under way; meant for a thread of its own.
+    ///
+    /// There is nothing in its memory, and what it keeps there is thrown away.
     pub fn transform(&self, event: &CallEvent, draft: &Request) -> Result<Outcome, PluginFailure> {
-        self.transform_for(&[], event, draft)
+        self.transform_with(&[], event, draft, &mut Memory::default())
     }
 
-    /// [`Self::transform`], with names and values that say something of the endpoint; the plugin
-    /// finds them as the draft's `extra`.
-    pub fn transform_for(
+    /// [`Self::transform`], with names and values that say something of the endpoint (the plugin
+    /// finds them in the draft's `extra`), and with what it keeps of this chain of calls.
+    pub fn transform_with(
         &self,
         hints: &[(&str, &str)],
         event: &CallEvent,
         draft: &Request,
+        memory: &mut Memory,
     ) -> Result<Outcome, PluginFailure> {
-        let extra = hints.iter().map(|(name, value)| types::Field {
-            name: (*name).to_owned(),
-            value: (*value).to_owned(),
-        });
-        let draft = types::HttpRequest { extra: extra.collect(), ..draft.into() };
         let given = types::CallEvent::from(event);
-        let version = &self.description.version;
+        let draft = with_hints(draft.into(), hints);
+        let callable = &self.callable;
         self.unless_overdrawn(|| {
-            self.callable.call_and_check(
+            callable.call_with(
                 &event.event_id,
-                |world, store| {
+                memory,
+                |store| {
+                    let world = callable.pre.instantiate(&mut *store)?;
                     world.callhook_plugin_transform().call_transform(store, &given, &draft)
                 },
-                |state, returned| {
-                    outcome(state, returned)
-                        .map_err(|fault| PluginFailure::refused(state, version, fault))
-                },
+                outcome,
             )
         })
     }
 
     /// Makes a call, if the failing ones before it have not taken too much time.
-    fn unless_overdrawn<T>(
+    pub(super) fn unless_overdrawn<T>(
         &self,
         call: impl FnOnce() -> Result<T, PluginFailure>,
     ) -> Result<T, PluginFailure> {
@@ -217,7 +262,7 @@ impl Plugin {
             let rest = Duration::from_millis(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX));
             let message = format!(
                 "is not called for {rest:?}, because its failing calls took more than their share \
-                 of the time; mend it, then replay the event"
+                 of the time; mend it, then see `callhook deliveries retry`"
             );
             return Err(self.not_called(FailureKind::Resting, message));
         }
@@ -227,6 +272,19 @@ impl Plugin {
         }
         done
     }
+}
+
+/// The request with more in its `extra`.
+pub(super) fn with_hints(
+    mut request: types::HttpRequest,
+    hints: &[(&str, &str)],
+) -> types::HttpRequest {
+    let field = |(name, value): &(&str, &str)| types::Field {
+        name: (*name).to_owned(),
+        value: (*value).to_owned(),
+    };
+    request.extra.extend(hints.iter().map(field));
+    request
 }
 
 impl std::fmt::Debug for Plugin {
@@ -242,7 +300,7 @@ impl std::fmt::Debug for Plugin {
 fn outcome(
     state: &State,
     returned: Result<transform::Outcome, types::Failure>,
-) -> Result<Outcome, (FailureKind, String)> {
+) -> Result<Outcome, Fault> {
     match returned {
         Ok(transform::Outcome::Send(requests)) if requests.is_empty() => {
             Ok(Outcome::Skip("the plugin returned no requests".to_owned()))

@@ -9,8 +9,8 @@ use wasmtime_wasi::I32Exit;
 
 use super::bindings::types::Failure;
 use super::engine::{MAX_MEMORY, MAX_STACK, MAX_TABLE_ELEMENTS};
-use super::imports::NO_MEMORY;
 use super::limits::Hit;
+use super::memory::KeptTooMuch;
 use super::output;
 use super::redact::one_line;
 use super::store::State;
@@ -96,10 +96,17 @@ pub enum FailureKind {
     BadMapping,
     /// The plugin says that its settings are wrong.
     BadSettings,
+    /// The plugin wanted to keep more in `memory` than it may.
+    KeptTooMuch,
+    /// The plugin judged a reply in a way that makes no sense.
+    BadVerdict,
+    /// The follow-ups of follow-ups do not come to an end.
+    EndlessFollowUps {
+        /// So many may follow on one another.
+        limit: u32,
+    },
     /// The plugin is not called for a while, because its failing calls took too much time.
     Resting,
-    /// The plugin used an import that this version does not serve.
-    Unserved,
     /// Anything else, be it the plugin's word or the engine's.
     Other,
 }
@@ -121,8 +128,10 @@ impl FailureKind {
             Self::RefusedHost => "refused-host",
             Self::BadMapping => "bad-mapping",
             Self::BadSettings => "bad-settings",
+            Self::KeptTooMuch => "kept-too-much",
+            Self::BadVerdict => "bad-verdict",
+            Self::EndlessFollowUps { .. } => "endless-follow-ups",
             Self::Resting => "resting",
-            Self::Unserved => "unserved",
             Self::Other => "other",
         }
     }
@@ -259,10 +268,10 @@ fn classify_host_error(error: &wasmtime::Error) -> (FailureKind, String) {
     if error.downcast_ref::<ResourceTableError>().is_some() {
         return (FailureKind::Other, "holds too many handles or a wrong one".to_owned());
     }
-    let text = format!("{error:#}");
-    if text.contains(NO_MEMORY) {
-        return (FailureKind::Unserved, format!("called `memory`, but {NO_MEMORY}"));
+    if let Some(fault) = error.downcast_ref::<KeptTooMuch>() {
+        return fault.fault();
     }
+    let text = format!("{error:#}");
     // The engine's error has no public type.
     if text.contains("too much data is being copied between the host and the guest") {
         return output::too_large();

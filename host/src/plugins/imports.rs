@@ -1,4 +1,5 @@
-//! What a plugin may ask of the host: its settings, the directory, and a line in the log.
+//! What a plugin may ask of the host: its settings, the directory, its memory, and a line in the
+//! log.
 //!
 //! None of it can block or reach anything outside of the process.
 
@@ -42,6 +43,9 @@ impl log::Host for State {
         }
         self.log.lines += 1;
         let message = one_line(&self.environment.secrets.hide(&message), MAX_LINE);
+        if let Some(rehearsal) = &self.environment.rehearsal {
+            rehearsal.log(level, &message);
+        }
         let (plugin, event) = (self.environment.plugin.as_str(), self.event.as_str());
         match level {
             log::Level::Debug => tracing::debug!(plugin, event, "{message}"),
@@ -86,19 +90,17 @@ fn fields(pairs: &[(String, String)]) -> Vec<types::Field> {
     pairs.iter().map(field).collect()
 }
 
-/// What a plugin gets to hear that uses `memory`. It can be loaded, for it may do without.
-pub(super) const NO_MEMORY: &str = "memory is not served by this version of callhook";
-
 impl memory::Host for State {
-    fn get(&mut self, _key: String) -> wasmtime::Result<Option<Vec<u8>>> {
-        wasmtime::bail!("{NO_MEMORY}")
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(self.memory.get(&key).map(<[u8]>::to_vec))
     }
 
-    fn set(&mut self, _key: String, _value: Vec<u8>) -> wasmtime::Result<()> {
-        wasmtime::bail!("{NO_MEMORY}")
+    fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<()> {
+        Ok(self.memory.set(key, value)?)
     }
 
-    fn remove(&mut self, _key: String) -> wasmtime::Result<()> {
-        wasmtime::bail!("{NO_MEMORY}")
+    fn remove(&mut self, key: String) -> wasmtime::Result<()> {
+        self.memory.remove(&key);
+        Ok(())
     }
 }

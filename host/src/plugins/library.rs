@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use wasmtime::Engine;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::artefact::Fingerprint;
-use super::bindings::{World, WorldPre, about};
+use super::bindings::{World, WorldPre, about, reply};
 use super::cache::{Cache, Compiled};
 use super::call::Callable;
 use super::directory::Directory;
@@ -72,7 +72,7 @@ pub struct Description {
     pub settings: Vec<SettingDoc>,
     /// The interfaces that it imports, with their versions.
     pub imports: Vec<String>,
-    /// It exports `reply`; this version does not call it.
+    /// It exports `reply`.
     pub replies: bool,
     /// The beginning of the component's SHA-256, by which builds are told apart.
     pub hash: String,
@@ -93,6 +93,13 @@ struct Seen {
     survey: Survey,
     hash: String,
     compiled_in: Option<Duration>,
+}
+
+impl Seen {
+    fn of(survey: Survey, compiled: &Compiled) -> Self {
+        let (hash, compiled_in) = (compiled.fingerprint.to_string(), compiled.took);
+        Self { survey, hash, compiled_in }
+    }
 }
 
 impl PluginSpec {
@@ -169,10 +176,32 @@ impl Runtime {
             directory: Arc::clone(directory),
             deadline: LOAD_DEADLINE.max(spec.deadline),
             memory: spec.memory,
+            rehearsal: None,
         };
         let callable = callable.within(environment);
         check_by_itself(&callable)?;
         Ok(Plugin::new(callable.with_deadline(spec.deadline), description))
+    }
+
+    /// What compiles and runs.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Compiles a component, or finds what it was compiled to.
+    pub(super) fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadErrorKind> {
+        self.cache.compile(&self.engine, bytes).map_err(rejected)
+    }
+
+    /// [`Self::inspect`] of what is compiled already.
+    pub(super) fn inspect_component(
+        &self,
+        spec: &PluginSpec,
+        compiled: &Compiled,
+    ) -> Result<Description, LoadErrorKind> {
+        let (pre, survey) = self.link_component(&compiled.component)?;
+        let seen = Seen::of(survey, compiled);
+        self.describe(spec, pre, seen).map(|(_, description)| description)
     }
 
     /// From the file to something that can be instantiated.
@@ -182,17 +211,24 @@ impl Runtime {
         }
         let bytes = spec.source.read()?;
         survey::check_bytes(&bytes)?;
-        let compiled = self.cache.compile(&self.engine, &bytes);
-        let Compiled { component, fingerprint, took } = compiled.map_err(rejected)?;
-        let survey = survey::check_component(&self.engine, &component)?;
+        let compiled = self.compile(&bytes)?;
+        let (pre, survey) = self.link_component(&compiled.component)?;
+        Ok((pre, Seen::of(survey, &compiled)))
+    }
+
+    fn link_component(
+        &self,
+        component: &Component,
+    ) -> Result<(WorldPre<State>, Survey), LoadErrorKind> {
+        let survey = survey::check_component(&self.engine, component)?;
         let pre =
-            self.linker.instantiate_pre(&component).and_then(WorldPre::new).map_err(|error| {
+            self.linker.instantiate_pre(component).and_then(WorldPre::new).map_err(|error| {
                 match survey::newer(&survey.imports) {
                     Some(found) => LoadErrorKind::TooNew { found: found.clone(), served: SERVED },
                     None => LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT)),
                 }
             })?;
-        Ok((pre, Seen { survey, hash: fingerprint.to_string(), compiled_in: took }))
+        Ok((pre, survey))
     }
 
     /// Asks the plugin who it is. It does not see its settings yet: only when it has told which of
@@ -210,8 +246,10 @@ impl Runtime {
             directory: Arc::default(),
             deadline: LOAD_DEADLINE,
             memory: spec.memory,
+            rehearsal: None,
         };
-        let callable = Callable::new(pre, Arc::clone(&self.gate), environment);
+        let replies = if survey.replies { Some(find_reply(&pre)?) } else { None };
+        let callable = Callable::new(pre, replies, Arc::clone(&self.gate), environment);
         let told = callable.call("(describe)", |world, store| {
             world.callhook_plugin_about().call_describe(store)
         })?;
@@ -237,18 +275,25 @@ impl PluginSpec {
 }
 
 impl PluginSource {
-    fn read(&self) -> Result<Vec<u8>, LoadErrorKind> {
+    /// The bytes of the file.
+    pub(super) fn read(&self) -> Result<Vec<u8>, LoadErrorKind> {
         match self {
-            Self::Embedded(name) => embedded(name)
-                .map(<[u8]>::to_vec)
-                .ok_or_else(|| LoadErrorKind::NotEmbedded(embedded_names().join(", "))),
+            Self::Embedded(name) => embedded(name).map(<[u8]>::to_vec).ok_or_else(|| {
+                LoadErrorKind::NotEmbedded(embedded_names().collect::<Vec<_>>().join(", "))
+            }),
             Self::File(path) => fs::read(path).map_err(LoadErrorKind::Unreadable),
         }
     }
 }
 
+/// Where the plugin exports `reply`.
+fn find_reply(pre: &WorldPre<State>) -> Result<reply::GuestIndices, LoadErrorKind> {
+    reply::GuestIndices::new(pre.instance_pre())
+        .map_err(|error| LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT)))
+}
+
 /// Why the engine does not compile it.
-fn rejected(error: wasmtime::Error) -> LoadErrorKind {
+fn rejected(error: &wasmtime::Error) -> LoadErrorKind {
     let why = one_line(&format!("{error:#}"), MAX_TEXT);
     // The engine's error has no type. Without the pool, the same is told when it is instantiated.
     let too_large = why.contains("does not fit in pooling allocator requirements");

@@ -32,6 +32,11 @@ impl Limits {
     pub(super) fn new(memory: u64) -> Self {
         Self { memory: usize::try_from(memory).unwrap_or(usize::MAX), used: 0, hit: None }
     }
+
+    /// Bytes that all memories of the instance have together.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
 }
 
 impl ResourceLimiter for Limits {

@@ -9,7 +9,7 @@ const ALIKE: f64 = 0.6;
 /// One key that a plugin takes in its section of the .ini.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingDoc {
-    /// The key.
+    /// The key; a `*` at its end stands for anything.
     pub name: String,
     /// One line for the person who edits the .ini.
     pub help: String,
@@ -19,6 +19,33 @@ pub struct SettingDoc {
     pub required: bool,
     /// Never to be shown.
     pub secret: bool,
+}
+
+impl SettingDoc {
+    /// Whether a key of the .ini is this setting.
+    pub fn takes(&self, key: &str) -> bool {
+        match self.prefix() {
+            Some(prefix) => key.len() > prefix.len() && key.starts_with(prefix),
+            None => self.name == key,
+        }
+    }
+
+    /// What stands before the `*`, where there is one.
+    fn prefix(&self) -> Option<&str> {
+        self.name.strip_suffix('*')
+    }
+
+    /// How alike a key is, from 0 to 1, and the key that was probably meant.
+    fn resembles(&self, key: &str) -> (f64, String) {
+        match (self.prefix(), key.split_inclusive('.').next()) {
+            (Some(prefix), Some(head)) => {
+                let tail = key.strip_prefix(head).filter(|tail| !tail.is_empty());
+                let meant = format!("{prefix}{}", tail.unwrap_or("*"));
+                (strsim::jaro_winkler(prefix, head), meant)
+            }
+            _ => (strsim::jaro_winkler(&self.name, key), self.name.clone()),
+        }
+    }
 }
 
 impl From<about::Setting> for SettingDoc {
@@ -38,12 +65,12 @@ impl From<about::Setting> for SettingDoc {
 pub(super) fn problems(docs: &[SettingDoc], given: &[(String, String)]) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, _) in given {
-        if !docs.iter().any(|doc| doc.name == *name) {
+        if !docs.iter().any(|doc| doc.takes(name)) {
             problems.push(unknown(docs, name));
         }
     }
     for doc in docs.iter().filter(|doc| doc.required && doc.default.is_none()) {
-        if !given.iter().any(|(name, _)| *name == doc.name) {
+        if !given.iter().any(|(name, _)| doc.takes(name)) {
             problems.push(format!("setting `{}` is missing: {}", doc.name, doc.help));
         }
     }
@@ -51,11 +78,10 @@ pub(super) fn problems(docs: &[SettingDoc], given: &[(String, String)]) -> Vec<S
 }
 
 fn unknown(docs: &[SettingDoc], name: &str) -> String {
-    let alike = |doc: &&SettingDoc| strsim::jaro_winkler(&doc.name, name);
-    let nearest = docs.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
-    match nearest {
-        Some(doc) if alike(&doc) >= ALIKE => {
-            format!("it has no setting `{name}`; did you mean `{}`?", doc.name)
+    let alike = docs.iter().map(|doc| doc.resembles(name));
+    match alike.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+        Some((alike, meant)) if alike >= ALIKE => {
+            format!("it has no setting `{name}`; did you mean `{meant}`?")
         }
         Some(_) => {
             let names: Vec<_> = docs.iter().map(|doc| format!("`{}`", doc.name)).collect();
@@ -67,7 +93,9 @@ fn unknown(docs: &[SettingDoc], name: &str) -> String {
 
 /// `given` in its order, then the defaults of what it leaves out.
 pub(super) fn complete(docs: &[SettingDoc], given: &[(String, String)]) -> Vec<(String, String)> {
-    let missing = |doc: &&SettingDoc| !given.iter().any(|(name, _)| *name == doc.name);
+    let missing = |doc: &&SettingDoc| {
+        doc.prefix().is_none() && !given.iter().any(|(name, _)| *name == doc.name)
+    };
     let defaults = docs
         .iter()
         .filter(missing)
@@ -77,7 +105,7 @@ pub(super) fn complete(docs: &[SettingDoc], given: &[(String, String)]) -> Vec<(
 
 /// The values that must not be shown.
 pub(super) fn secrets(docs: &[SettingDoc], given: &[(String, String)]) -> Secrets {
-    let is_secret = |name: &str| docs.iter().any(|doc| doc.secret && doc.name == name);
+    let is_secret = |name: &str| docs.iter().any(|doc| doc.secret && doc.takes(name));
     let secret = given.iter().filter(|(name, _)| is_secret(name));
     Secrets::new(secret.map(|(_, value)| value.clone()))
 }
@@ -113,6 +141,25 @@ mod tests {
             ]
         );
         assert_eq!(problems(&[], &given(&["x"])), ["it has no setting `x`; it takes none"]);
+    }
+
+    #[test]
+    fn a_star_stands_for_any_name_but_an_empty_one() {
+        let docs = [doc("body", None, false), doc("header.*", Some("never used"), false)];
+        assert_eq!(problems(&docs, &given(&["header.X-Source", "header.a.b"])), [""; 0]);
+        assert_eq!(
+            problems(&docs, &given(&["header.", "headr.X-Source"])),
+            [
+                "it has no setting `header.`; did you mean `header.*`?",
+                "it has no setting `headr.X-Source`; did you mean `header.X-Source`?",
+            ]
+        );
+        let needed = [doc("query.*", None, true)];
+        assert_eq!(problems(&needed, &[]), ["setting `query.*` is missing: the query.*"]);
+        assert_eq!(problems(&needed, &given(&["query.a"])), [""; 0]);
+        assert_eq!(complete(&docs, &given(&["header.a"])), given(&["header.a"]));
+        let secret = SettingDoc { secret: true, ..doc("key.*", None, false) };
+        assert_eq!(secrets(&[secret], &given(&["key.a"])).hide("a value of key.a"), "a ***");
     }
 
     #[test]

@@ -9,8 +9,10 @@ use super::directory::Directory;
 use super::engine;
 use super::imports::LogBudget;
 use super::limits::Limits;
+use super::memory::Memory;
 use super::output::MAX_OUTPUT;
 use super::redact::Secrets;
+use super::rehearsal::Rehearsal;
 use super::wasi::Wasi;
 
 /// What is the same for every call of one plugin.
@@ -28,6 +30,8 @@ pub(super) struct Environment {
     pub(super) deadline: Duration,
     /// Bytes that an instance may have.
     pub(super) memory: u64,
+    /// Somebody watches; none in service.
+    pub(super) rehearsal: Option<Rehearsal>,
 }
 
 /// The host's side of one call.
@@ -40,19 +44,27 @@ pub(super) struct State {
     pub(super) limits: Limits,
     /// Lines that the plugin may still write.
     pub(super) log: LogBudget,
+    /// What it keeps of this chain of calls, as the call changes it.
+    pub(super) memory: Memory,
     /// Clocks, streams and the like.
     pub(super) wasi: Wasi,
 }
 
 /// A fresh store whose clock starts now.
-pub(super) fn fresh(engine: &Engine, environment: &Arc<Environment>, event: &str) -> Store<State> {
+pub(super) fn fresh(
+    engine: &Engine,
+    environment: &Arc<Environment>,
+    event: &str,
+    memory: Memory,
+) -> Store<State> {
     let deadline = environment.deadline;
     let state = State {
         environment: Arc::clone(environment),
         event: event.to_owned(),
         limits: Limits::new(environment.memory),
         log: LogBudget::default(),
-        wasi: Wasi::new(deadline),
+        memory,
+        wasi: Wasi::new(deadline, environment.rehearsal.as_ref().map(|it| it.wall)),
     };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limits);

@@ -25,8 +25,8 @@ const SERVED_WASI: [&str; 5] =
 /// What a plugin must export.
 const REQUIRED: [&str; 2] = ["callhook:plugin/about@1.0.0", "callhook:plugin/transform@1.0.0"];
 
-/// What it may export; not called in this version.
-const REPLY: &str = "callhook:plugin/reply@";
+/// What it may export.
+const REPLY: &str = "callhook:plugin/reply@1.0.0";
 
 /// What a component imports and exports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +81,32 @@ pub(super) fn check_component(
     for required in REQUIRED {
         check_export(&exports, required)?;
     }
-    let replies = exports.iter().any(|name| name.starts_with(REPLY));
+    let replies = match check_export(&exports, REPLY) {
+        Err(LoadErrorKind::MissingExport(_)) => false,
+        checked => checked.map(|()| true)?,
+    };
     Ok(Survey { imports, replies })
 }
 
-fn check_import(name: &str) -> Result<(), LoadErrorKind> {
+/// The world that these exports are, with the version for which they were made; or all that is
+/// missing.
+pub(super) fn world(exports: &[&str]) -> Result<String, Vec<LoadErrorKind>> {
+    let missing = REQUIRED.iter().filter_map(|required| check_export(exports, required).err());
+    let missing: Vec<_> = missing.collect();
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let name = if replies(exports) { "plugin-with-replies" } else { "plugin" };
+    let version = exports.iter().find_map(|name| name.strip_prefix(PACKAGE)?.split_once('@'));
+    Ok(format!("{PACKAGE}{name}@{}", version.map_or("", |(_, version)| version)))
+}
+
+fn replies(exports: &[&str]) -> bool {
+    exports.iter().any(|name| name.starts_with(REPLY))
+}
+
+/// Passes what plugins get.
+pub(super) fn check_import(name: &str) -> Result<(), LoadErrorKind> {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
     if let Some(interface) = interface.strip_prefix(PACKAGE) {
         let found = name.to_owned();

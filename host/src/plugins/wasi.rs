@@ -29,6 +29,7 @@ use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 use wasmtime_wasi::{WasiCtx, WasiView, async_trait};
 
 use super::store::State;
+use super::wasi_fixed::{self, Steps};
 use super::wasi_io::Io;
 
 /// What is kept of a plugin's standard output and error per call.
@@ -54,30 +55,35 @@ pub(super) struct Wasi {
     pub(super) capture: Capture,
     /// Zero of the monotonic clock.
     started: Instant,
+    /// In a rehearsal: what the wall clock shows, and the monotonic clock.
+    fixed: Option<(Duration, Steps)>,
     /// Sleep ends here, and the call with it.
     pub(super) until: Instant,
 }
 
 impl Wasi {
-    /// For a call that starts now and may take `deadline`.
-    pub(super) fn new(deadline: Duration) -> Self {
+    /// For a call that starts now and may take `deadline`; in a rehearsal, with a clock that shows
+    /// `wall`.
+    pub(super) fn new(deadline: Duration, wall: Option<Duration>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         let started = Instant::now();
         let until = started.checked_add(deadline).unwrap_or(started);
-        Self { ctx: None, table, capture: Capture::default(), started, until }
+        let fixed = wall.map(|wall| (wall, Steps::default()));
+        Self { ctx: None, table, capture: Capture::default(), started, fixed, until }
     }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> wasmtime_wasi::WasiCtxView<'_> {
-        let Wasi { ctx, table, capture, .. } = &mut self.wasi;
+        let Wasi { ctx, table, capture, fixed, .. } = &mut self.wasi;
         let ctx = ctx.get_or_insert_with(|| {
-            WasiCtx::builder()
-                .stdout(capture.clone())
-                .stderr(capture.clone())
-                .max_random_size(MAX_RANDOM)
-                .build()
+            let mut builder = WasiCtx::builder();
+            builder.stdout(capture.clone()).stderr(capture.clone()).max_random_size(MAX_RANDOM);
+            if let Some((wall, _)) = fixed {
+                wasi_fixed::fix(&mut builder, *wall);
+            }
+            builder.build()
         });
         wasmtime_wasi::WasiCtxView { ctx, table }
     }
@@ -148,7 +154,10 @@ impl Clock<'_> {
 
 impl monotonic_clock::Host for Clock<'_> {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(u64::try_from(self.0.started.elapsed().as_nanos())?)
+        match &mut self.0.fixed {
+            Some((_, steps)) => Ok(steps.now()),
+            None => Ok(u64::try_from(self.0.started.elapsed().as_nanos())?),
+        }
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
@@ -156,10 +165,17 @@ impl monotonic_clock::Host for Clock<'_> {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        self.subscribe_until(self.0.started.checked_add(Duration::from_nanos(when)))
+        let until = match &mut self.0.fixed {
+            Some((_, steps)) => Instant::now().checked_add(steps.leap(when)),
+            None => self.0.started.checked_add(Duration::from_nanos(when)),
+        };
+        self.subscribe_until(until)
     }
 
     fn subscribe_duration(&mut self, length: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        if let Some((_, steps)) = &mut self.0.fixed {
+            steps.leap(steps.after(length));
+        }
         self.subscribe_until(Instant::now().checked_add(Duration::from_nanos(length)))
     }
 }

@@ -6,15 +6,18 @@
 //! of them fails, the endpoint gets nothing for this event, and the failure is kept with it: half
 //! of what a mapping meant is worse than a dead letter that can be replayed.
 
+mod replies;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Uri;
 
+pub use self::replies::{Judged, MAX_GENERATIONS, judge};
 use crate::config::{EndpointConfig, Order};
 use crate::event::CallEvent;
 use crate::hosts::Hosts;
-use crate::plugins::{Outcome, Plugin, PluginFailure};
+use crate::plugins::{FailureKind, Memory, Outcome, Plugin, PluginFailure};
 use crate::request::Request;
 
 /// An endpoint and the way to it.
@@ -35,8 +38,36 @@ pub struct Plan {
     pub requests: Vec<Planned>,
     /// The endpoints that get nothing because a plugin failed.
     pub failures: Vec<Failed>,
+    /// What the plugins keep. Nothing of an endpoint at which one failed.
+    pub learnt: Vec<Learnt>,
     /// An endpoint wanted the event, so it is worth keeping.
     pub wanted: bool,
+}
+
+/// What a plugin keeps of the event's chain of calls after it was called.
+#[derive(Debug)]
+pub struct Learnt {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// The plugin's name.
+    pub plugin: String,
+    /// What it keeps, and what of that it has changed.
+    pub memory: Memory,
+}
+
+/// Knows what plugins keep.
+pub trait Memories {
+    /// What `plugin` keeps of the chain of calls of `event` at `endpoint`.
+    fn recall(&mut self, event: &CallEvent, endpoint: &str, plugin: &str)
+    -> anyhow::Result<Memory>;
+}
+
+/// An event on its way through the plugins of an endpoint.
+struct Walk<'a> {
+    route: &'a Route,
+    event: &'a CallEvent,
+    memories: &'a mut dyn Memories,
+    learnt: Vec<Learnt>,
 }
 
 /// A request for an endpoint.
@@ -65,36 +96,74 @@ pub struct Failed {
     pub failure: PluginFailure,
 }
 
-impl Route {
-    /// The way to `endpoint` through these plugins.
-    pub fn new(endpoint: EndpointConfig, chain: Vec<Arc<Plugin>>) -> Self {
-        let hosts = Hosts::new(&endpoint.url, &endpoint.delivery.allow_hosts).ok();
-        Self { endpoint, chain, hosts }
+impl<'a> Walk<'a> {
+    /// What a plugin is told of the endpoint.
+    fn hints(&self) -> [(&'static str, &'a str); 3] {
+        let endpoint = &self.route.endpoint;
+        [
+            ("endpoint", endpoint.name.as_str()),
+            ("dialect", endpoint.dialect.name()),
+            ("url", endpoint.url.as_str()),
+        ]
     }
 
-    /// Sends drafts through the chain.
-    fn requests(&self, event: &CallEvent) -> Result<Vec<Request>, PluginFailure> {
-        let endpoint = &self.endpoint;
-        let hints = [("endpoint", endpoint.name.as_str()), ("dialect", endpoint.dialect.name())];
-        let mut drafts = vec![Request::draft(self.endpoint.url.as_str())];
-        for plugin in &self.chain {
+    /// Sends drafts through these plugins.
+    fn transform(
+        &mut self,
+        plugins: &[Arc<Plugin>],
+        mut drafts: Vec<Request>,
+    ) -> Result<Vec<Request>, PluginFailure> {
+        let hints = self.hints();
+        for plugin in plugins {
+            let mut memory = self.recall(plugin)?;
             let mut made = Vec::new();
             for draft in &drafts {
-                match plugin.transform_for(&hints, event, draft)? {
+                match plugin.transform_with(&hints, self.event, draft, &mut memory)? {
                     Outcome::Send(requests) => made.extend(requests),
                     Outcome::Skip(reason) => tracing::debug!(
-                        event = event.event_id,
-                        endpoint = self.endpoint.name,
+                        event = self.event.event_id,
+                        endpoint = self.route.endpoint.name,
                         plugin = plugin.name(),
                         reason,
                         "Plugin skips the event."
                     ),
                 }
             }
+            self.learn(plugin, memory);
             drafts = made;
         }
-        self.refuse_other_hosts(&drafts)?;
+        self.route.refuse_other_hosts(&drafts)?;
         Ok(drafts)
+    }
+
+    fn recall(&mut self, plugin: &Plugin) -> Result<Memory, PluginFailure> {
+        if !plugin.remembers() {
+            return Ok(Memory::default());
+        }
+        // One that is named twice in a chain has one memory.
+        if let Some(known) = self.learnt.iter().position(|learnt| learnt.plugin == plugin.name()) {
+            return Ok(self.learnt.swap_remove(known).memory);
+        }
+        let endpoint = &self.route.endpoint.name;
+        self.memories.recall(self.event, endpoint, plugin.name()).map_err(|error| {
+            let message = format!("was not called, because its memory cannot be read: {error:#}");
+            plugin.not_called(FailureKind::Other, message)
+        })
+    }
+
+    fn learn(&mut self, plugin: &Plugin, memory: Memory) {
+        if memory.changes().next().is_some() {
+            let (endpoint, plugin) = (self.route.endpoint.name.clone(), plugin.name().to_owned());
+            self.learnt.push(Learnt { endpoint, plugin, memory });
+        }
+    }
+}
+
+impl Route {
+    /// The way to `endpoint` through these plugins.
+    pub fn new(endpoint: EndpointConfig, chain: Vec<Arc<Plugin>>) -> Self {
+        let hosts = Hosts::new(&endpoint.url, &endpoint.delivery.allow_hosts).ok();
+        Self { endpoint, chain, hosts }
     }
 
     /// Fails if a request would go where the operator did not say. It would not be sent, but here
@@ -127,12 +196,19 @@ impl Route {
 }
 
 /// What the endpoints of all these `routes` get for `event`.
-pub fn plan<'a>(routes: impl IntoIterator<Item = &'a Route>, event: &CallEvent) -> Plan {
+pub fn plan<'a>(
+    routes: impl IntoIterator<Item = &'a Route>,
+    event: &CallEvent,
+    memories: &mut dyn Memories,
+) -> Plan {
     let mut plan = Plan::default();
     for route in routes.into_iter().filter(|route| route.endpoint.wants(event)) {
         plan.wanted = true;
-        match route.requests(event) {
+        let mut walk = Walk { route, event, memories: &mut *memories, learnt: Vec::new() };
+        let drafts = vec![Request::draft(route.endpoint.url.as_str())];
+        match walk.transform(&route.chain, drafts) {
             Ok(requests) => {
+                plan.learnt.append(&mut walk.learnt);
                 let planned = |(index, request)| route.planned(index, request);
                 plan.requests.extend((0..).zip(requests).map(planned));
             }

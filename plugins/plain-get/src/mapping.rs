@@ -1,17 +1,12 @@
-//! From an event to the parameters of the plain GET, and from those to an address.
+//! From an event to the parameters of the plain GET.
 //!
 //! The parameters, their order and their odd spellings (a *start* has `event=hangupincoming`) are
 //! those of the product that callhook succeeds; receivers out there depend on them. Its later
 //! versions spelled some of it another way: the dialect `pickup`.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::bindings::callhook::plugin::types::{
-    CallEvent, Direction, EventKind, FinishType, HttpRequest, PartyKind, StopReason, TransferType,
+use callhook_plugin::{
+    CallEvent, Did, Direction, EventKind, FinishType, HttpRequest, PartyKind, TransferType,
 };
-
-/// Everything but the unreserved characters of RFC 3986, section 2.3.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Names and values in the order in which they are sent.
 pub type Parameters<'a> = Vec<(&'static str, &'a str)>;
@@ -30,8 +25,7 @@ pub enum Dialect {
 impl Dialect {
     /// That of the endpoint which the draft is for.
     pub fn of(draft: &HttpRequest) -> Self {
-        let said = draft.extra.iter().find(|field| field.name == "dialect");
-        match said.map(|field| field.value.as_str()) {
+        match draft.extra("dialect") {
             Some("pickup") => Self::Pickup,
             _ => Self::Classic,
         }
@@ -57,7 +51,7 @@ fn classic_parameters(event: &CallEvent) -> Option<Parameters<'_>> {
     let callerid = ("callerid", event.caller_id.as_str());
     let user = ("user", event.user.number.as_str());
     let usertype = ("usertype", user_type(&event.user.kind));
-    let did = ("did", did_label(event));
+    let did = ("did", event.did.as_ref().map_or("", Did::label));
     let id = ("id", event.id.as_str());
     let plain = |name| vec![("event", name), callerid, user, id];
     Some(match &event.kind {
@@ -85,7 +79,7 @@ fn classic_parameters(event: &CallEvent) -> Option<Parameters<'_>> {
             user,
             usertype,
             did,
-            ("reason", stop_reason(&stopped.reason)),
+            ("reason", stopped.reason.name()),
             id,
         ],
         EventKind::Dialing => plain("dialing"),
@@ -96,23 +90,6 @@ fn classic_parameters(event: &CallEvent) -> Option<Parameters<'_>> {
         }
         EventKind::Other(_) => return None,
     })
-}
-
-/// `base` with the parameters appended: after its own query, if it has one, and without its
-/// fragment.
-pub fn with_parameters(base: &str, parameters: &[(&str, &str)]) -> String {
-    let mut url = base.split('#').next().unwrap_or_default().to_owned();
-    let mut separator = match url.find('?') {
-        None => "?",
-        Some(_) if url.ends_with(['?', '&']) => "",
-        Some(_) => "&",
-    };
-    for (name, value) in parameters {
-        url.extend([separator, name, "="]);
-        url.extend(utf8_percent_encode(value, ESCAPED));
-        separator = "&";
-    }
-    url
 }
 
 /// A call of unknown direction is taken for an incoming one: that is what nearly all calls are
@@ -145,11 +122,6 @@ fn end_name(direction: Direction) -> &'static str {
     }
 }
 
-/// The name of the DID rule where one is known, else the number; empty without a DID.
-fn did_label(event: &CallEvent) -> &str {
-    event.did.as_ref().map_or("", |did| did.name.as_deref().unwrap_or(&did.number))
-}
-
 fn user_type(kind: &PartyKind) -> &'static str {
     match kind {
         PartyKind::Extension => "ext",
@@ -170,17 +142,6 @@ fn finish_type(finish: FinishType) -> &'static str {
     match finish {
         FinishType::Ok => "Ok",
         FinishType::Missed => "Missed",
-    }
-}
-
-fn stop_reason(reason: &StopReason) -> &str {
-    match reason {
-        StopReason::AnsweredElsewhere => "answered-elsewhere",
-        StopReason::Moved => "moved",
-        StopReason::CallerGone => "caller-gone",
-        StopReason::Rejected => "rejected",
-        StopReason::Unknown => "unknown",
-        StopReason::Other(name) => name,
     }
 }
 

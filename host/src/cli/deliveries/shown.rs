@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use crate::outbox::{Attempt, DeliveryDetail, DeliveryRow};
+use crate::outbox::{Attempt, DeliveryDetail, DeliveryRow, parent_id};
 use crate::redact;
 
 /// A delivery in a listing, in one line.
@@ -42,6 +42,9 @@ impl fmt::Display for Told<'_> {
         let row = &detail.row;
         let state = if row.behind { "waiting behind an earlier one" } else { row.state.name() };
         writeln!(f, "id        {}\nendpoint  {}\nstate     {state}", row.id, row.endpoint)?;
+        if let Some(parent) = parent_id(&row.id) {
+            writeln!(f, "follows   {parent}")?;
+        }
         if let Some(reason) = &row.reason {
             writeln!(f, "reason    {reason}")?;
         }
@@ -90,6 +93,7 @@ fn tell_attempt(attempt: &Attempt, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 pub(super) fn row_as_json(row: &DeliveryRow) -> serde_json::Value {
     json!({
         "id": row.id,
+        "follows": parent_id(&row.id),
         "event": row.event_id,
         "endpoint": row.endpoint,
         "lane": row.lane,

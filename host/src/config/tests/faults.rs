@@ -550,7 +550,23 @@ fn faults_of_addresses_are_told_without_their_secrets() {
 const OTHERS: &[(&str, &str)] = &[
     (
         "[plugin.crm]\ndeadline = 1s",
-        "callhook.ini:7: [plugin.crm] file: missing; expected the component's .wasm",
+        "callhook.ini:7: [plugin.crm] file: missing; expected the component's .wasm, or use = plain-get, plain-post, template, bitrix24",
+    ),
+    (
+        "[plugin.plain-pots]\nx = y",
+        "callhook.ini:7: [plugin.plain-pots] file: missing; expected the component's .wasm, or use = plain-post",
+    ),
+    (
+        "[plugin.crm]\nuse = plain-pst",
+        "callhook.ini:8: [plugin.crm] use: unknown embedded plugin \"plain-pst\"; did you mean \"plain-post\"?",
+    ),
+    (
+        "[plugin.crm]\nuse = crm.wasm",
+        "callhook.ini:8: [plugin.crm] use: unknown embedded plugin \"crm.wasm\"; known are plain-get, plain-post, template, bitrix24",
+    ),
+    (
+        "[plugin.crm]\nuse = plain-post\nfile = plugins/crm.wasm",
+        "callhook.ini:9: [plugin.crm] file: does not go with use = plain-post, only with a component of your own",
     ),
     (
         "[plugin.crm]\nfile = crm.wasm",
@@ -747,7 +763,7 @@ fn all_faults_of_a_file_are_told_at_once_in_its_order() {
             "callhook.ini:4: [pbx] client_secret: expected a text, not \"\"",
             "callhook.ini:6: [webhook] url: missing; expected the address that events are sent to",
             "callhook.ini:7: [webhook] timout: unknown key; did you mean \"timeout\"?",
-            "callhook.ini:9: [plugin.crm] file: missing; expected the component's .wasm",
+            "callhook.ini:9: [plugin.crm] file: missing; expected the component's .wasm, or use = plain-get, plain-post, template, bitrix24",
         ]
     );
 }

@@ -30,7 +30,10 @@ fn what_is_not_set_has_its_default() {
     assert_eq!((endpoint.delivery.timeout, endpoint.internal), (Duration::from_secs(15), false));
     assert_eq!(endpoint.delivery.schedule.len(), 12, "thirteen attempts");
     let plugin = config.plugin("plain-get").unwrap();
-    assert_eq!((&plugin.source, plugin.settings.len()), (&PluginSource::Embedded, 0));
+    assert_eq!(
+        (&plugin.source, plugin.settings.len()),
+        (&PluginSource::Embedded("plain-get".into()), 0)
+    );
     assert_eq!((plugin.deadline, plugin.memory), (Duration::from_millis(250), 64 << 20));
     assert_eq!(config.storage, PathBuf::from("callhook.db"));
     assert_eq!(config.console, Some("127.0.0.1:8480".parse().unwrap()));
@@ -170,12 +173,33 @@ fn paths_start_at_the_folder_of_the_ini() {
 fn an_embedded_plugin_may_have_settings_or_be_replaced() {
     let text = format!("{ENDING_IN_WEBHOOK}[plugin.plain-get]\nx = 1\ndeadline = 1s\n");
     let plugin = sound(&text).plugins.remove(0);
-    assert_eq!((plugin.source, plugin.settings.len()), (PluginSource::Embedded, 1));
+    assert_eq!(
+        (plugin.source, plugin.settings.len()),
+        (PluginSource::Embedded("plain-get".into()), 1)
+    );
     let around = Fake::new().file("mine.wasm", "");
     let text = format!("{ENDING_IN_WEBHOOK}[plugin.plain-get]\nfile = mine.wasm\n");
     let config = around.parse(&text).unwrap().config;
     assert_eq!(config.plugins.len(), 1);
     assert_eq!(config.plugins[0].source, PluginSource::File("mine.wasm".into()));
+}
+
+#[test]
+fn two_plugins_may_use_the_same_embedded_one_each_with_its_own_settings() {
+    let text = format!(
+        "{ENDING_IN_WEBHOOK}plugins = crm, plain-post\n[plugin.crm]\nuse = plain-post\ncountry = a\n\
+         [plugin.plain-post]\ncountry = b\n"
+    );
+    let plugins = sound(&text).plugins;
+    let told = |plugin: &PluginConfig| {
+        let country = plugin.settings[0].value.expose().to_owned();
+        (plugin.name.clone(), plugin.source.clone(), country)
+    };
+    let embedded = PluginSource::Embedded("plain-post".into());
+    assert_eq!(
+        plugins.iter().map(told).collect::<Vec<_>>(),
+        [("crm".into(), embedded.clone(), "a".into()), ("plain-post".into(), embedded, "b".into()),]
+    );
 }
 
 #[test]

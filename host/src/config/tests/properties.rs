@@ -306,7 +306,7 @@ fn config() -> impl Strategy<Value = Config> {
             }
             plugins.push(PluginConfig {
                 name: "plain-get".to_owned(),
-                source: PluginSource::Embedded,
+                source: PluginSource::Embedded("plain-get".to_owned()),
                 settings: Vec::new(),
                 deadline: Duration::from_millis(250),
                 memory: 64 << 20,
@@ -334,7 +334,7 @@ fn config() -> impl Strategy<Value = Config> {
 fn files(config: &Config) -> Vec<PathBuf> {
     let components = config.plugins.iter().filter_map(|plugin| match &plugin.source {
         PluginSource::File(path) => Some(path.clone()),
-        PluginSource::Embedded => None,
+        PluginSource::Embedded(_) => None,
     });
     let pbx_cas = config.pbxs.iter().filter_map(|pbx| pbx.ca_file.clone());
     let hooks = ["ca.pem", "c.pem", "c.key"].map(PathBuf::from);

@@ -46,7 +46,7 @@ fn the_annotated_file_is_sound_as_it_is_and_with_everything_in_force() {
     load(&text);
     let config = load(&in_force(&text));
     assert_eq!(config.dids.len(), 1);
-    assert_eq!(config.plugins.len(), 2);
+    assert_eq!(config.plugins.len(), 3);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::apply::{Effects, millis};
 use super::check::{RequestParts, sum};
+use super::head::Head;
+use super::memory;
 use super::timeline::Stamp;
 use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Pressure, StoredEvent};
 
@@ -30,15 +32,18 @@ pub(super) fn append(
     for request in &commit.requests {
         if pressure.sheds(request.class) {
             effects.shed.push(request.class);
-        } else if store_request(connection, request, now)? {
+        } else if store_request(connection, request, now, effects)? {
             effects.pending += 1;
-            effects.changed.insert(request.endpoint.clone());
+            effects.change(&request.endpoint);
         } else {
             effects.collapsed += 1;
         }
     }
     for failure in &commit.failures {
         store_failure(connection, failure, now)?;
+    }
+    for change in &commit.memory {
+        memory::store(connection, change, now)?;
     }
     Ok(())
 }
@@ -95,13 +100,46 @@ pub(super) fn event_sum(event: &StoredEvent) -> i64 {
 }
 
 /// `false` if the request was there already.
-fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusqlite::Result<bool> {
+fn store_request(
+    connection: &Connection,
+    new: &NewRequest,
+    now: Stamp,
+    effects: &mut Effects,
+) -> rusqlite::Result<bool> {
+    let (stored, _) = insert(connection, new.id(), new, None, now, effects)?;
+    if stored && new.generation > 0 {
+        // What a replay made takes the place of what could not be made.
+        connection
+            .prepare_cached("DELETE FROM failed_transforms WHERE event_id = ?1 AND endpoint = ?2")?
+            .execute(params![new.event_id, new.endpoint])?;
+    }
+    Ok(stored)
+}
+
+/// Where a request stands that follows from another one.
+#[derive(Clone, Copy)]
+pub(super) struct Following {
+    /// The place that it takes.
+    pub(super) place: i64,
+    /// So many requests lead to it.
+    pub(super) depth: i64,
+}
+
+/// Stores a request under an id, and gives its sum; `false` if there was one with this id.
+pub(super) fn insert(
+    connection: &Connection,
+    id: String,
+    new: &NewRequest,
+    following: Option<Following>,
+    now: Stamp,
+    effects: &mut Effects,
+) -> rusqlite::Result<(bool, i64)> {
     let NewRequest { event_id, endpoint, index: _, lane, sequence, generation, .. } = new;
-    let (id, request) = (new.id(), &new.request);
+    let request = &new.request;
     let headers = serde_json::to_string(&request.headers)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let parts = RequestParts {
-        id: &id,
+        id,
         event_id,
         endpoint,
         lane,
@@ -114,8 +152,11 @@ fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusql
         state: &request.state,
         base: Some(&new.base),
     };
+    let sum = parts.sum();
     let expires = new.expires_in.map(|wait| now.due.saturating_add(millis(wait)));
     let delay = Duration::from_millis(u64::from(request.delay_ms));
+    let due = now.due.saturating_add(millis(delay));
+    let behind = connection.prepare_cached(LED)?.exists(params![endpoint, lane])?;
     let inserted = connection.prepare_cached(INSERT)?.execute(params![
         id,
         event_id,
@@ -123,7 +164,7 @@ fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusql
         lane,
         sequence,
         now.wall,
-        now.due.saturating_add(millis(delay)),
+        due,
         now.due,
         request.method,
         request.url,
@@ -134,24 +175,30 @@ fn store_request(connection: &Connection, new: &NewRequest, now: Stamp) -> rusql
         generation,
         expires,
         class_number(new.class),
-        parts.sum(),
+        sum,
         new.base,
+        following.map(|following| following.place),
+        following.map_or(0, |following| following.depth),
+        if behind { "behind" } else { "waiting" },
     ])?;
-    if inserted == 1 && *generation > 0 {
-        // What a replay made takes the place of what could not be made.
-        connection
-            .prepare_cached("DELETE FROM failed_transforms WHERE event_id = ?1 AND endpoint = ?2")?
-            .execute(params![event_id, endpoint])?;
+    if inserted == 1 && !behind {
+        let seq = connection.last_insert_rowid();
+        effects.has_turn(due, now, endpoint, || Ok(Head::stored(seq, id, new, due, expires)));
     }
-    Ok(inserted == 1)
+    Ok((inserted == 1, sum))
 }
+
+/// Whether somebody has the turn of a lane.
+pub(super) const LED: &str = "
+SELECT 1 FROM requests WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')
+    AND aside = 0 LIMIT 1";
 
 const INSERT: &str = "
 INSERT INTO requests (id, event_id, endpoint, lane, sequence, created, due, due_set,
-    method, url, headers, body, tag, plugin_state, generation, expires, class, sum, base, state)
+    method, url, headers, body, tag, plugin_state, generation, expires, class, sum, base,
+    place, depth, state)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-    CASE WHEN EXISTS (SELECT 1 FROM requests WHERE endpoint = ?3 AND lane = ?4
-        AND state IN ('waiting', 'behind') AND aside = 0) THEN 'behind' ELSE 'waiting' END)
+    ?20, ?21, ?22)
 ON CONFLICT DO NOTHING";
 
 /// A class as the file has it.

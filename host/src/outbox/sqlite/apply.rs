@@ -1,13 +1,18 @@
 //! Operations as statements, within a transaction that the writer opened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
 use super::queue::{Operation, Work};
+use super::head::Head;
+use super::timeline::Stamp;
 use super::{append, change, prune, settle};
 use crate::outbox::{Class, Pressure};
+
+/// So many requests are handed over in memory after one transaction.
+const HANDED_OVER: usize = 1_024;
 
 /// What a transaction changes outside the file, once it is committed.
 #[derive(Debug, Default)]
@@ -24,10 +29,52 @@ pub(super) struct Effects {
     pub(super) expired: Vec<String>,
     /// Endpoints for which a claim may now find something else.
     pub(super) changed: BTreeSet<String>,
+    /// Requests that have their turn now and are due.
+    pub(super) heads: Vec<Head>,
+    /// Endpoints to which something else has its turn now, and when it comes due.
+    pub(super) due: BTreeMap<String, i64>,
+    /// Somebody changed requests that wait.
+    pub(super) reshuffled: bool,
     /// The oldest request that waits again.
     pub(super) revived: Option<i64>,
     /// The number of the transaction.
     pub(super) commits: i64,
+}
+
+impl Effects {
+    /// A claim for `endpoint` may now find something else.
+    pub(super) fn change(&mut self, endpoint: &str) {
+        if !self.changed.contains(endpoint) {
+            self.changed.insert(endpoint.to_owned());
+        }
+    }
+
+    /// A request to `endpoint` has its turn and comes due at `due`; `head` reads it.
+    pub(super) fn has_turn(
+        &mut self,
+        due: i64,
+        now: Stamp,
+        endpoint: &str,
+        head: impl FnOnce() -> anyhow::Result<Head>,
+    ) {
+        // What is not handed over, or cannot be read, is found in the file.
+        if due <= now.due
+            && self.heads.len() < HANDED_OVER
+            && let Ok(head) = head()
+        {
+            self.heads.push(head);
+        } else {
+            self.comes_due(endpoint, due);
+        }
+    }
+
+    /// Something to `endpoint` that has its turn comes due at `due`.
+    pub(super) fn comes_due(&mut self, endpoint: &str, due: i64) {
+        match self.due.get_mut(endpoint) {
+            Some(next) => *next = due.min(*next),
+            None => drop(self.due.insert(endpoint.to_owned(), due)),
+        }
+    }
 }
 
 /// Carries out `operation` and notes in `effects` what follows from it.
@@ -43,6 +90,9 @@ pub(super) fn apply(
         Work::Settle { seq, settlement } => {
             settle::settle(connection, *seq, settlement, now, effects)
         }
+        Work::Judged { seq, id, judged } => {
+            settle::settle_judged(connection, (*seq, id), judged, now, pressure, effects)
+        }
         Work::Expire(seqs) => settle::expire(connection, seqs, now, effects),
         Work::Spoilt { seq, reason } => {
             effects.settled.push(*seq);
@@ -52,13 +102,6 @@ pub(super) fn apply(
         Work::Keep { name, value } => keep(connection, name, value.as_deref()),
         Work::Prune { age, place } => prune::prune(connection, *age, place, now),
     }
-}
-
-/// Counts the transaction, as the last thing in it.
-pub(super) fn count(connection: &Connection, effects: &mut Effects) -> rusqlite::Result<()> {
-    let sql = "UPDATE progress SET commits = commits + 1 RETURNING commits";
-    effects.commits = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-    Ok(())
 }
 
 fn keep(connection: &Connection, name: &str, value: Option<&str>) -> rusqlite::Result<()> {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use super::apply::Effects;
 use super::hold;
 use super::list::conditions;
-use super::settle::{bury, give_turn};
+use super::settle::{Place, bury, give_turn};
 use super::timeline::Stamp;
 use crate::outbox::{Cursor, DeliveryFilter, Selection};
 
@@ -68,6 +68,7 @@ pub(super) fn carry_out(
         };
         changed += u64::from(done);
     }
+    effects.reshuffled = true;
     *hold(&step.outcome) = Outcome { changed, next };
     Ok(())
 }
@@ -106,20 +107,22 @@ fn by_filter(
 }
 
 /// Lets a request be tried as if it were new. `false` if the receiver has it.
-fn retry(
+pub(super) fn retry(
     connection: &Connection,
     seq: i64,
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<bool> {
-    let found: Option<(String, String, bool)> = connection
+    let found: Option<(Place, bool)> = connection
         .prepare_cached(
             "SELECT endpoint, lane, finished IS NOT NULL FROM requests
              WHERE seq = ?1 AND state <> 'delivered'",
         )?
-        .query_row(params![seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .query_row(params![seq], |row| {
+            Ok((Place { endpoint: row.get(0)?, lane: row.get(1)? }, row.get(2)?))
+        })
         .optional()?;
-    let Some((endpoint, lane, was_finished)) = found else { return Ok(false) };
+    let Some((place, was_finished)) = found else { return Ok(false) };
     // One that waits keeps its place and its turn: it may be in somebody's hands.
     connection
         .prepare_cached(
@@ -131,10 +134,10 @@ fn retry(
         )?
         .execute(params![seq, now.due])?;
     if was_finished {
-        give_turn(connection, &endpoint, &lane)?;
+        give_turn(connection, &place, now, effects)?;
         effects.pending += 1;
     }
     effects.revived = Some(effects.revived.map_or(seq, |oldest| oldest.min(seq)));
-    effects.changed.insert(endpoint);
+    effects.change(&place.endpoint);
     Ok(true)
 }

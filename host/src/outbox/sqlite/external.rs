@@ -6,13 +6,14 @@ use anyhow::{Context, ensure};
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::apply::{Effects, count};
+use super::apply::Effects;
 use super::change::{self, Change, ChangeStep};
 use super::timeline::Timeline;
-use super::{append, file, hold, list, schema};
+use super::{append, file, follow_ups, hold, list, memory, progress, schema};
 use crate::clock::Clock;
 use crate::outbox::{
-    Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, Pressure, Scan, Selection, StoredEvent,
+    Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, FailedReply, MemoryScope, Pressure,
+    Rejudged, Scan, Selection, StoredEvent,
 };
 
 /// Reads an outbox that a service may be using.
@@ -65,6 +66,20 @@ impl Scan for SqliteReader {
         events.context("while reading events from the outbox")
     }
 
+    fn event(&self, id: &str) -> anyhow::Result<Option<StoredEvent>> {
+        list::stored(&self.connection, id).context("while reading an event from the outbox")
+    }
+
+    fn failed_reply(&self, request: &str) -> anyhow::Result<Option<FailedReply>> {
+        let found = follow_ups::failure(&self.connection, request);
+        found.with_context(|| format!("while reading what {request} was answered"))
+    }
+
+    fn recall(&self, scope: &MemoryScope) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let kept = memory::recall(&self.connection, scope);
+        kept.context("while reading what a plugin keeps")
+    }
+
     fn next_generation(&self, event_id: &str, endpoint: &str) -> anyhow::Result<u32> {
         let generation = list::next_generation(&self.connection, event_id, endpoint);
         generation.with_context(|| format!("while looking for replays of {event_id}"))
@@ -105,6 +120,26 @@ impl SqliteEditor {
         self.change(&Change::Bury(reason.to_owned()), which)
     }
 
+    /// Carries out what a plugin made of a reply long after it came. `false` if the request is
+    /// still to be sent, so that its next reply is judged.
+    pub fn judge(&mut self, rejudged: &Rejudged) -> anyhow::Result<bool> {
+        let now = self.0.timeline.stamp();
+        let mut carried_out = false;
+        self.transact(|connection, effects| {
+            carried_out = follow_ups::rejudge(connection, rejudged, now, effects)?;
+            Ok(())
+        })
+        .context("while adding what follows from a reply")?;
+        Ok(carried_out)
+    }
+
+    /// Keeps on what a plugin could not judge again.
+    pub fn keep_failure(&mut self, failure: &FailedReply) -> anyhow::Result<()> {
+        let now = self.0.timeline.stamp();
+        self.transact(|connection, _| follow_ups::store_failure(connection, failure, now))
+            .context("while keeping a reply")
+    }
+
     /// Forgets what was kept under `name`; `false` if there was nothing. See
     /// [`Outbox::keep`](crate::outbox::Outbox::keep).
     pub fn forget(&mut self, name: &str) -> anyhow::Result<bool> {
@@ -136,7 +171,7 @@ impl SqliteEditor {
         let transaction = self.0.connection.transaction_with_behavior(behavior)?;
         let mut effects = Effects::default();
         work(&transaction, &mut effects)?;
-        count(&transaction, &mut effects)?;
+        progress::note(&transaction, self.0.timeline.stamp(), None, &mut effects)?;
         transaction.commit()
     }
 }

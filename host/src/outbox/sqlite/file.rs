@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::progress::{Progress, progress};
 use super::schema;
 
 /// How long to wait for a stranger who writes to the file.
@@ -25,10 +27,14 @@ pub(super) const CHECKED_AT_ONCE: u64 = 32 << 20;
 /// In the lock's file once an outbox of this schema was there: what is at its path then is an
 /// outbox, however damaged, and no stranger's or newer service's file. Each version of the schema
 /// has a mark of its own, as long as the others, written before it migrates.
-const MARK: &str = "callhook outbox, schema 4\n";
+const MARK: &str = "callhook outbox, schema 5\n";
 
 /// The marks of versions that this service takes over.
-const EARLIER_MARKS: [&str; 2] = ["callhook outbox, schema 2\n", "callhook outbox, schema 3\n"];
+const EARLIER_MARKS: [&str; 3] = [
+    "callhook outbox, schema 2\n",
+    "callhook outbox, schema 3\n",
+    "callhook outbox, schema 4\n",
+];
 
 /// Something is wrong with the file that SQLite itself did not complain about.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ pub(super) struct Lock {
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) reader: Connection,
-    pub(super) backlog: schema::Backlog,
+    pub(super) progress: Progress,
 }
 
 /// Reserves the outbox at `path` for this process until what it returns is dropped. The lock
@@ -119,9 +125,9 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Opened> {
     if fs::metadata(path).context("while looking at the file")?.len() <= CHECKED_AT_ONCE {
         look_through(&connection)?;
     }
-    let backlog = schema::backlog(&connection).map_err(explain)?;
+    let progress = progress(&connection).map_err(explain)?;
     let reader = connect_reader(path)?;
-    Ok(Opened { connection, reader, backlog })
+    Ok(Opened { connection, reader, progress })
 }
 
 /// Whether every page of the file is what it must be; reads all of it.
@@ -154,6 +160,7 @@ pub(super) fn connect_reader(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    compile_once(&connection)?;
     Ok(connection)
 }
 
@@ -162,6 +169,7 @@ pub(super) fn connect_editor(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    compile_once(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // That is the service's business.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -177,8 +185,14 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_CAP_PAGES)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    compile_once(connection)
+}
+
+/// Keeps statements compiled. Without the guarantee of stable plans SQLite compiles a statement
+/// anew for other values, wherever a partial index might matter.
+fn compile_once(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(())
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Says what to do about a file that SQLite cannot read.

@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::append::{class_of, event_sum};
+use crate::outbox::replies::{failed_reply_id, failed_reply_of};
 use crate::outbox::values::{failure_id, failure_of};
 use crate::outbox::{
     Attempt, Class, Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, StoredEvent,
@@ -70,8 +71,11 @@ pub(super) fn list(
 ) -> rusqlite::Result<Vec<DeliveryRow>> {
     let dead = filter.states.is_empty() || filter.states.contains(&DeliveryState::Dead);
     let mut rows = Vec::new();
-    if dead && !matches!(filter.after, Some(Cursor::Request(_))) {
+    if dead && matches!(filter.after, None | Some(Cursor::Failed(_))) {
         rows = list_failures(connection, filter)?;
+    }
+    if dead && !matches!(filter.after, Some(Cursor::Request(_))) {
+        rows.extend(list_failed_replies(connection, filter, filter.limit - rows.len())?);
     }
     let left = filter.limit.saturating_sub(rows.len());
     let (terms, mut values) = conditions(filter);
@@ -153,6 +157,35 @@ fn failure(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
     })
 }
 
+fn list_failed_replies(
+    connection: &Connection,
+    filter: &DeliveryFilter,
+    limit: usize,
+) -> rusqlite::Result<Vec<DeliveryRow>> {
+    let mut terms = vec!["rowid > ?"];
+    let mut values = vec![Value::Integer(match filter.after {
+        Some(Cursor::Reply(rowid)) => rowid,
+        _ => i64::MIN,
+    })];
+    common_conditions(filter, &mut terms, &mut values);
+    values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let terms = terms.join(" AND ");
+    let sql = format!("SELECT {FAILED_REPLY} WHERE {terms} ORDER BY rowid LIMIT ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map(params_from_iter(values), failed_reply)?.collect()
+}
+
+const FAILED_REPLY: &str = "rowid, event_id, endpoint, plugin, kind, message, created, request,
+    attempt FROM failed_replies";
+
+fn failed_reply(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
+    let failure = failure(row)?;
+    let rowid = row.get(0)?;
+    let request: String = row.get(7)?;
+    let id = failed_reply_id(&request);
+    Ok(DeliveryRow { cursor: Cursor::Reply(rowid), id, attempts: row.get(8)?, ..failure })
+}
+
 /// See [`Scan::show`](crate::outbox::Scan::show); `now` is on the timeline.
 pub(super) fn show(
     connection: &Connection,
@@ -179,6 +212,9 @@ pub(super) fn show(
             row,
         }));
     }
+    if let Some(request) = failed_reply_of(id) {
+        return show_failed_reply(connection, request);
+    }
     let Some((event_id, endpoint)) = failure_of(id) else { return Ok(None) };
     let sql = format!("SELECT {FAILURE} WHERE event_id = ?1 AND endpoint = ?2");
     let found = connection
@@ -194,6 +230,45 @@ pub(super) fn show(
         request: None,
         event: event(connection, &event_id)?,
         attempts: Vec::new(),
+        details,
+    }))
+}
+
+fn show_failed_reply(
+    connection: &Connection,
+    id: &str,
+) -> rusqlite::Result<Option<DeliveryDetail>> {
+    let sql = format!("SELECT {FAILED_REPLY} WHERE request = ?1");
+    let row = connection.prepare_cached(&sql)?.query_row(params![id], failed_reply).optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let sql = "SELECT status, body, truncated, details FROM failed_replies WHERE request = ?1";
+    let (reply, details) = connection.prepare_cached(sql)?.query_row(params![id], |reply| {
+        let attempt = Attempt {
+            at: row.created,
+            took: Duration::ZERO,
+            status: reply.get(0)?,
+            error: None,
+            reply: reply.get(1)?,
+            truncated: reply.get(2)?,
+        };
+        Ok((attempt, reply.get(3)?))
+    })?;
+    let sql = "SELECT seq FROM requests WHERE id = ?1";
+    let seq: Option<i64> =
+        connection.prepare_cached(sql)?.query_row(params![id], |row| row.get(0)).optional()?;
+    let (base, request) = match seq {
+        Some(seq) => (base(connection, seq)?, request(connection, seq)?),
+        None => (None, None),
+    };
+    let event = event(connection, &row.event_id)?;
+    Ok(Some(DeliveryDetail {
+        row,
+        generation: 0,
+        class: Class::Core,
+        base,
+        request,
+        event,
+        attempts: vec![reply],
         details,
     }))
 }
@@ -218,7 +293,7 @@ fn request(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Request
                 body: row.get(3)?,
                 tag: row.get(4)?,
                 state: row.get(5)?,
-                delay_ms: 0,
+                ..Request::default()
             }))
         })
 }
@@ -304,6 +379,14 @@ fn stored_event(row: &Row<'_>) -> rusqlite::Result<Option<StoredEvent>> {
         return Ok(None);
     }
     Ok(Some(event))
+}
+
+/// See [`Scan::event`](crate::outbox::Scan::event).
+pub(super) fn stored(connection: &Connection, id: &str) -> rusqlite::Result<Option<StoredEvent>> {
+    let sql = "SELECT event_id, pbx, chain, kind, json, created, rowid, sum FROM events
+               WHERE event_id = ?1";
+    let found = connection.prepare_cached(sql)?.query_row(params![id], stored_event).optional()?;
+    Ok(found.flatten())
 }
 
 /// See [`Scan::next_generation`](crate::outbox::Scan::next_generation).

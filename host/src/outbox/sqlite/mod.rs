@@ -14,7 +14,11 @@ mod change;
 mod check;
 mod external;
 mod file;
+mod follow_ups;
+mod head;
 mod list;
+mod memory;
+mod progress;
 mod prune;
 mod queue;
 mod reader;
@@ -24,6 +28,7 @@ mod schema;
 mod settle;
 mod shared;
 mod space;
+mod stock;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -53,8 +58,8 @@ use self::space::Space;
 use self::watch::Check;
 use self::writer::Writer;
 use super::{
-    Claimed, Claims, Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, Outbox, Pressure,
-    Receipt, Scan, Selection, Settlement, StoredEvent,
+    Claimed, Claims, Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, FailedReply, Judged,
+    MemoryScope, Outbox, Pressure, Receipt, Scan, Selection, Settlement, StoredEvent,
 };
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -115,19 +120,19 @@ impl SqliteOutbox {
         clock: Clock,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
-        let Opened { connection, reader, backlog } = opened;
+        let Opened { connection, reader, progress } = opened;
         let shared = Arc::new(Shared::new(reader, clock.clone(), metrics));
-        if shared.timeline.reach(backlog.newest) {
+        if shared.timeline.reach(progress.newest) {
             tracing::warn!("The clock went back since the last run; what waits waits as long.");
         }
-        shared.metrics.outbox_pending.set(backlog.pending);
+        shared.metrics.outbox_pending.set(progress.pending);
         let mut writer = Writer {
             connection: Some(connection),
             shared: Arc::clone(&shared),
             path: path.to_owned(),
-            commits: backlog.commits,
+            commits: progress.commits,
             space: Space::new(path),
-            upkeep: upkeep::State::new(backlog.oldest),
+            upkeep: upkeep::State::new(progress.oldest),
         };
         writer.look_around();
         let check = Check::start(path, &shared).context("while starting to check the outbox")?;
@@ -142,6 +147,19 @@ impl SqliteOutbox {
     fn push(&self, work: Work) -> Receipt {
         let (done, receipt) = Receipt::new();
         self.shared.queue.push(Operation { work, at: self.shared.timeline.stamp(), done });
+        receipt
+    }
+
+    /// Queues what settles this claim, unless the claim has run out.
+    fn settle_by(&self, claimed: &Claimed, work: impl FnOnce(i64) -> Work) -> Receipt {
+        let seq = hold(&self.shared.reader).settling(claimed);
+        if let Some(seq) = seq {
+            return self.push(work(seq));
+        }
+        tracing::debug!(request = claimed.id, "A claim that ran out settles nothing.");
+        let (done, receipt) = Receipt::new();
+        // The receipt is here, so it hears.
+        let _heard = done.send(());
         receipt
     }
 
@@ -208,6 +226,19 @@ impl Scan for SqliteOutbox {
         self.scan()?.events(from, until, after, limit)
     }
 
+    fn event(&self, id: &str) -> anyhow::Result<Option<StoredEvent>> {
+        self.shared.read(|reader| reader.event(id)).context("while reading an event")
+    }
+
+    fn failed_reply(&self, request: &str) -> anyhow::Result<Option<FailedReply>> {
+        self.scan()?.failed_reply(request)
+    }
+
+    fn recall(&self, scope: &MemoryScope) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let kept = self.shared.read(|reader| reader.recall(scope));
+        kept.context("while reading what a plugin keeps")
+    }
+
     fn next_generation(&self, event_id: &str, endpoint: &str) -> anyhow::Result<u32> {
         self.scan()?.next_generation(event_id, endpoint)
     }
@@ -229,6 +260,9 @@ impl Outbox for SqliteOutbox {
     }
 
     fn claim<'a>(&'a self, endpoint: &'a str, max: usize) -> BoxFuture<'a, anyhow::Result<Claims>> {
+        if let Some(claims) = self.shared.claim_at_hand(endpoint, max) {
+            return Box::pin(std::future::ready(Ok(claims)));
+        }
         let shared = Arc::clone(&self.shared);
         let name = endpoint.to_owned();
         Box::pin(async move {
@@ -239,15 +273,12 @@ impl Outbox for SqliteOutbox {
     }
 
     fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt {
-        let seq = hold(&self.shared.reader).settling(claimed);
-        if let Some(seq) = seq {
-            return self.push(Work::Settle { seq, settlement });
-        }
-        tracing::debug!(request = claimed.id, "A claim that ran out settles nothing.");
-        let (done, receipt) = Receipt::new();
-        // The receipt is here, so it hears.
-        let _heard = done.send(());
-        receipt
+        self.settle_by(claimed, |seq| Work::Settle { seq, settlement })
+    }
+
+    fn settle_judged(&self, claimed: &Claimed, judged: Judged) -> Receipt {
+        let (id, judged) = (claimed.id.clone(), Box::new(judged));
+        self.settle_by(claimed, |seq| Work::Judged { seq, id, judged })
     }
 
     fn retry<'a>(&'a self, which: &'a Selection) -> BoxFuture<'a, anyhow::Result<u64>> {

@@ -19,9 +19,25 @@ const FREE_PAGES: i64 = 1_024;
 /// So many are given back at once.
 const VACUUM_PAGES: i64 = 256;
 
-/// The event that was looked at last, by time and place. Events whose requests still wait are
-/// passed by, so without it they would be looked at again every time.
-pub(super) type Pruned = Mutex<(i64, i64)>;
+/// What plugins keep of a chain of calls is kept so long after the last that happened in it.
+const QUIET: Duration = Duration::from_hours(24);
+
+/// What was looked at last, by time and place. What is still needed is passed by, so without it
+/// that would be looked at again every time.
+#[derive(Debug)]
+pub(super) struct Pruned {
+    events: Mutex<(i64, i64)>,
+    memory: Mutex<(i64, i64)>,
+}
+
+impl Default for Pruned {
+    fn default() -> Self {
+        Self { events: Mutex::new(START), memory: Mutex::new(START) }
+    }
+}
+
+/// Before everything.
+const START: (i64, i64) = (i64::MIN, 0);
 
 /// Removes what was finished longer than `age` before `now`, a chunk of it.
 pub(super) fn prune(
@@ -34,16 +50,20 @@ pub(super) fn prune(
     for statement in STATEMENTS {
         connection.prepare_cached(statement)?.execute(params![before, CHUNK])?;
     }
-    prune_events(connection, before, place)
+    pass_by(connection, [OLD_EVENTS, DELETE_EVENT], before, &place.events)?;
+    let quiet = now.wall.saturating_sub(millis(QUIET));
+    pass_by(connection, [OLD_MEMORY, DELETE_MEMORY], quiet, &place.memory)
 }
 
-pub(super) const STATEMENTS: [&str; 3] = [
+pub(super) const STATEMENTS: [&str; 4] = [
     "DELETE FROM attempts WHERE request IN
         (SELECT seq FROM requests WHERE finished < ?1 ORDER BY finished, seq LIMIT ?2)",
     "DELETE FROM requests WHERE seq IN
         (SELECT seq FROM requests WHERE finished < ?1 ORDER BY finished, seq LIMIT ?2)",
     "DELETE FROM failed_transforms WHERE rowid IN
         (SELECT rowid FROM failed_transforms WHERE created < ?1 ORDER BY created LIMIT ?2)",
+    "DELETE FROM failed_replies WHERE rowid IN
+        (SELECT rowid FROM failed_replies WHERE created < ?1 ORDER BY created LIMIT ?2)",
 ];
 
 /// Old events, and whether a request is left of each.
@@ -53,22 +73,44 @@ SELECT created, rowid, EXISTS (SELECT 1 FROM requests r WHERE r.event_id = e.eve
 FROM events e WHERE (created, rowid) > (?1, ?2) AND created < ?3
 ORDER BY created, rowid LIMIT ?4";
 
-fn prune_events(connection: &Connection, before: i64, place: &Pruned) -> rusqlite::Result<()> {
-    let (created, rowid) = *hold(place);
+const DELETE_EVENT: &str = "DELETE FROM events WHERE rowid = ?1";
+
+/// What plugins keep and have not changed for long, and whether it may still be needed: something
+/// of its chain happened not long ago, or waits, or is dead and may be sent again.
+pub(super) const OLD_MEMORY: &str = "
+SELECT touched, rowid, EXISTS (
+    SELECT 1 FROM events e WHERE e.chain = m.chain AND e.pbx = m.pbx AND (
+        e.created >= ?3
+        OR EXISTS (SELECT 1 FROM requests r WHERE r.event_id = e.event_id
+            AND (r.finished IS NULL OR r.finished >= ?3 OR r.state = 'dead'))
+        OR EXISTS (SELECT 1 FROM failed_transforms f WHERE f.event_id = e.event_id)
+        OR EXISTS (SELECT 1 FROM failed_replies f WHERE f.event_id = e.event_id)))
+FROM memory m WHERE (touched, rowid) > (?1, ?2) AND touched < ?3
+ORDER BY touched, rowid LIMIT ?4";
+
+const DELETE_MEMORY: &str = "DELETE FROM memory WHERE rowid = ?1";
+
+/// Looks at a chunk of what is `old` and from before that time, and removes what is not needed.
+fn pass_by(
+    connection: &Connection,
+    [old, delete]: [&str; 2],
+    before: i64,
+    place: &Mutex<(i64, i64)>,
+) -> rusqlite::Result<()> {
+    let (time, rowid) = *hold(place);
     let old: Vec<(i64, i64, bool)> = connection
-        .prepare_cached(OLD_EVENTS)?
-        .query_map(params![created, rowid, before, CHUNK], |row| {
+        .prepare_cached(old)?
+        .query_map(params![time, rowid, before, CHUNK], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?
         .collect::<Result<_, _>>()?;
     for (_, rowid, _) in old.iter().filter(|(_, _, needed)| !needed) {
-        let sql = "DELETE FROM events WHERE rowid = ?1";
-        connection.prepare_cached(sql)?.execute(params![rowid])?;
+        connection.prepare_cached(delete)?.execute(params![rowid])?;
     }
     // From the beginning again when the end is reached. If this transaction fails, what is passed
     // by now comes up then.
     let last = old.last().filter(|_| old.len() >= CHUNK as usize);
-    *hold(place) = last.map_or((i64::MIN, 0), |(created, rowid, _)| (*created, *rowid));
+    *hold(place) = last.map_or(START, |(time, rowid, _)| (*time, *rowid));
     Ok(())
 }
 

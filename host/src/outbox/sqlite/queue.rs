@@ -10,7 +10,7 @@ use super::change::ChangeStep;
 use super::hold;
 use super::prune::Pruned;
 use super::timeline::Stamp;
-use crate::outbox::{Commit, Settlement};
+use crate::outbox::{Commit, Judged, Settlement};
 
 /// So many operations wait at most before appending blocks.
 const ROOM: usize = 1_024;
@@ -40,6 +40,8 @@ pub(super) enum Work {
         seq: i64,
         settlement: Settlement,
     },
+    /// Store what follows from a judged reply to a claimed request.
+    Judged { seq: i64, id: String, judged: Box<Judged> },
     /// Finish these as expired; nobody has them in hand.
     Expire(Vec<i64>),
     /// Bury a request that cannot be read.

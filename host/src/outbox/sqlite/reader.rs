@@ -1,24 +1,27 @@
 //! Claims: what is due, and what is in somebody's hands already.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ffi, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 
-use super::check::{RequestParts, sum};
+use super::check::sum;
+use super::head::{Head, head, head_columns};
 use super::recovery::closed;
-use crate::outbox::{Claimed, Claims};
-use crate::request::Request;
-
-/// Every so many requests, one is taken from those that came due last.
-const SHARE: usize = 4;
+use super::stock::{self, Stock};
+use super::{list, memory};
+use crate::outbox::{Claimed, Claims, MemoryScope, StoredEvent};
 
 /// So many that are past their time are taken at once.
 const SWEEP: usize = 500;
 
-/// A connection for reading, and the memory of what was handed out. They are under one lock: a
-/// request that is settled while a claim reads would otherwise be found still waiting, and no
-/// longer claimed.
+/// The number of the last claim. None is used twice in a process, whatever outbox it is of.
+static LEASES: AtomicI64 = AtomicI64::new(0);
+
+/// A connection for reading, and the memory of what may be handed out and what was. They are under
+/// one lock: a request that is settled while a claim reads would otherwise be found still waiting,
+/// and no longer claimed.
 #[derive(Debug)]
 pub(super) struct Reader {
     connection: Connection,
@@ -26,21 +29,18 @@ pub(super) struct Reader {
     open: bool,
     /// It is being opened again.
     pub(super) opening: bool,
+    /// What can be handed out next, by endpoint.
+    stocks: HashMap<String, Stock>,
     /// What was handed out and is not yet settled, by place.
     claimed: HashMap<i64, Lease>,
-    /// The same by id.
-    places: HashMap<String, i64>,
-    /// The number of the last claim of a request.
-    leases: i64,
-    /// How many requests were handed out, for taking turns between old and new ones.
-    turns: usize,
+    /// The same by the number of the claim.
+    places: HashMap<i64, i64>,
 }
 
 #[derive(Debug)]
 struct Lease {
     /// Without one, the outbox itself has it in hand.
-    id: Option<String>,
-    number: i64,
+    number: Option<i64>,
     /// Its settlement is on its way to the disk.
     settling: bool,
 }
@@ -68,13 +68,14 @@ SELECT name FROM names WHERE name IS NOT NULL";
 impl Reader {
     /// A reader that has handed out nothing yet.
     pub(super) fn new(connection: Connection) -> Self {
-        let (claimed, places) = (HashMap::new(), HashMap::new());
-        Self { connection, open: true, opening: false, claimed, places, leases: 0, turns: 0 }
+        let (stocks, claimed, places) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { connection, open: true, opening: false, stocks, claimed, places }
     }
 
     /// Closes the file, until [`Reader::reopen`].
     pub(super) fn close(&mut self) -> rusqlite::Result<()> {
         self.open = false;
+        self.forget_stocks();
         self.connection = Connection::open_in_memory()?;
         Ok(())
     }
@@ -112,6 +113,16 @@ impl Reader {
             .optional()
     }
 
+    /// See [`Scan::event`](crate::outbox::Scan::event).
+    pub(super) fn event(&self, id: &str) -> rusqlite::Result<Option<StoredEvent>> {
+        if self.open { list::stored(&self.connection, id) } else { Err(closed()) }
+    }
+
+    /// See [`Scan::recall`](crate::outbox::Scan::recall).
+    pub(super) fn recall(&self, scope: &MemoryScope) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
+        if self.open { memory::recall(&self.connection, scope) } else { Err(closed()) }
+    }
+
     /// See [`Outbox::stranded`](crate::outbox::Outbox::stranded).
     pub(super) fn stranded(&self, known: &[&str]) -> rusqlite::Result<Vec<(String, u64)>> {
         let mut statement = self.connection.prepare(WAITED_FOR)?;
@@ -127,6 +138,16 @@ impl Reader {
         strangers.map(count).collect()
     }
 
+    /// What [`Reader::claim`] would find, unless it has to read the file for that.
+    pub(super) fn claim_at_hand(&mut self, endpoint: &str, now: i64, max: usize) -> Option<Claims> {
+        let stock = self.stocks.get_mut(endpoint)?;
+        if !self.open || !stock.suffices(max, now) {
+            return None;
+        }
+        let heads = self.lease(endpoint, max);
+        Some(self.hand_out(endpoint, heads, now))
+    }
+
     /// See [`Outbox::claim`](crate::outbox::Outbox::claim).
     pub(super) fn claim(
         &mut self,
@@ -137,67 +158,121 @@ impl Reader {
         if !self.open {
             return Err(closed());
         }
-        // One transaction, so that all of it sees the same state.
-        self.connection.execute_batch("BEGIN")?;
-        let found = self.claim_within(endpoint, now, max);
-        let ended = self.connection.execute_batch("ROLLBACK");
-        // What was found is handed out, however the transaction ends.
-        if found.is_err() {
-            ended?;
+        let mut spoilt = Vec::new();
+        let mut heads = Vec::new();
+        loop {
+            let want = max - heads.len();
+            let stock = self.stocks.entry(endpoint.to_owned()).or_default();
+            if !stock.suffices(want, now) {
+                match self.fill(endpoint, now, want) {
+                    Ok(more) => spoilt.extend(more),
+                    // What was found before must not be lost; the next claim fails.
+                    Err(_) if !heads.is_empty() || !spoilt.is_empty() => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            let leased = self.lease(endpoint, want);
+            let none = leased.is_empty() && spoilt.is_empty();
+            heads.extend(leased);
+            let more = self.stocks.get(endpoint).is_some_and(Stock::has_more);
+            // A stock has room for some only, and some may be spoilt.
+            if heads.len() >= max || none || !more {
+                break;
+            }
         }
-        found
+        Ok(Found { claims: self.hand_out(endpoint, heads, now), spoilt })
     }
 
-    fn claim_within(&mut self, endpoint: &str, now: i64, max: usize) -> rusqlite::Result<Found> {
-        let mut found =
-            Found { claims: Claims { requests: Vec::new(), next_in: None }, spoilt: Vec::new() };
-        let mut leases = self.leases;
-        let mut handed_out = Vec::new();
-        for seq in self.due(endpoint, now, max)? {
-            match self.read(seq, now)? {
-                Ok(claimed) => {
-                    leases += 1;
-                    let id = Some(claimed.id.clone());
-                    handed_out.push((seq, Lease { id, number: leases, settling: false }));
-                    found.claims.requests.push(Claimed { lease: leases, ..claimed });
+    /// Takes at most `max` out of the stock; nobody else gets them.
+    fn lease(&mut self, endpoint: &str, max: usize) -> Vec<(Head, i64)> {
+        let heads = self.stocks.get_mut(endpoint).map_or(Vec::new(), |stock| stock.take(max));
+        let lease = |head: Head| {
+            let number = LEASES.fetch_add(1, Ordering::Relaxed);
+            self.claimed.insert(head.seq, Lease { number: Some(number), settling: false });
+            self.places.insert(number, head.seq);
+            (head, number)
+        };
+        heads.into_iter().map(lease).collect()
+    }
+
+    fn hand_out(&self, endpoint: &str, mut heads: Vec<(Head, i64)>, now: i64) -> Claims {
+        heads.sort_by_key(|(head, _)| head.place());
+        let stock = self.stocks.get(endpoint);
+        Claims {
+            requests: heads.into_iter().map(|(head, number)| head.claim(now, number)).collect(),
+            next_in: stock.and_then(|stock| stock.next_in(now)).map(Duration::from_millis),
+        }
+    }
+
+    /// Fills the stock for `endpoint` from the file, with `want` at least. Gives what cannot be
+    /// read, which nobody gets from here on.
+    fn fill(
+        &mut self,
+        endpoint: &str,
+        now: i64,
+        want: usize,
+    ) -> rusqlite::Result<Vec<(i64, String)>> {
+        // One transaction, so that all of it sees the same state.
+        self.connection.execute_batch("BEGIN")?;
+        let mut stock = self.stocks.remove(endpoint).unwrap_or_default();
+        let filled = self.fill_within(&mut stock, endpoint, now, want);
+        if filled.is_err() {
+            stock.forget();
+        }
+        self.stocks.insert(endpoint.to_owned(), stock);
+        let ended = self.connection.execute_batch("ROLLBACK");
+        // What was found is handed out, however the transaction ends.
+        if filled.is_err() {
+            ended?;
+        }
+        let spoilt = filled?;
+        for (seq, _) in &spoilt {
+            self.claimed.insert(*seq, Lease { number: None, settling: true });
+        }
+        Ok(spoilt)
+    }
+
+    fn fill_within(
+        &self,
+        stock: &mut Stock,
+        endpoint: &str,
+        now: i64,
+        want: usize,
+    ) -> rusqlite::Result<Vec<(i64, String)>> {
+        let most = want.max(stock::OLDEST);
+        let mut spoilt = Vec::new();
+        let found = self.free(OLDEST, endpoint, now, most)?;
+        let mut all = found.len() < most;
+        stock.begin();
+        for seq in found {
+            match self.read(seq)? {
+                Ok(head) => {
+                    if !stock.add_old(head) {
+                        all = false;
+                        break;
+                    }
                 }
-                Err(reason) => {
-                    handed_out.push((seq, Lease { id: None, number: 0, settling: true }));
-                    found.spoilt.push((seq, reason));
-                }
+                Err(why) => spoilt.push((seq, why)),
             }
         }
-        let next: Option<i64> = self
-            .connection
-            .prepare_cached(NEXT)?
-            .query_row(params![endpoint, now], |row| row.get(0))?;
-        let next = next.and_then(|due| u64::try_from(due.saturating_sub(now)).ok());
-        found.claims.next_in = next.map(Duration::from_millis);
-        // From here on nothing fails: nobody would ever settle these otherwise.
-        self.leases = leases;
-        self.turns = self.turns.wrapping_add(found.claims.requests.len());
-        for (seq, lease) in handed_out {
-            if let Some(id) = &lease.id {
-                self.places.insert(id.clone(), seq);
-            }
-            self.claimed.insert(seq, lease);
+        if all {
+            let mut next = self.connection.prepare_cached(NEXT)?;
+            let next: Option<i64> = next.query_row(params![endpoint, now], |row| row.get(0))?;
+            next.into_iter().for_each(|due| stock.comes_due(due));
+            return Ok(spoilt);
         }
-        Ok(found)
+        stock.expect_more();
+        for seq in self.free(NEWEST, endpoint, now, stock::NEWEST)? {
+            // One that cannot be read is found again when it is among the oldest.
+            let Ok(head) = self.read(seq)? else { continue };
+            if !stock.add_new(head) {
+                break;
+            }
+        }
+        Ok(spoilt)
     }
 
     /// The places of at most `max` requests that are due and free.
-    fn due(&self, endpoint: &str, now: i64, max: usize) -> rusqlite::Result<Vec<i64>> {
-        let mut seqs = self.free(OLDEST, endpoint, now, max)?;
-        let share = (self.turns % SHARE).saturating_add(seqs.len()) / SHARE;
-        if seqs.len() == max && share > 0 {
-            let newest = self.free(NEWEST, endpoint, now, share)?;
-            let newest: Vec<i64> = newest.into_iter().filter(|seq| !seqs.contains(seq)).collect();
-            seqs.truncate(max - newest.len());
-            seqs.extend(newest);
-        }
-        Ok(seqs)
-    }
-
     fn free(&self, sql: &str, endpoint: &str, now: i64, max: usize) -> rusqlite::Result<Vec<i64>> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![endpoint, now])?;
@@ -214,15 +289,42 @@ impl Reader {
     }
 
     /// The request at `seq`, or why it cannot be sent. Fails if the index that named it is wrong.
-    fn read(&self, seq: i64, now: i64) -> rusqlite::Result<Result<Claimed, String>> {
+    fn read(&self, seq: i64) -> rusqlite::Result<Result<Head, String>> {
         let mut statement = self.connection.prepare_cached(READ)?;
         let mut rows = statement.query(params![seq])?;
         match rows.next()? {
-            Some(row) if row.get_ref(13)?.as_str().is_ok_and(|state| state == "waiting") => {
-                Ok(claimed(row, now).map_err(|error| error.to_string()))
+            Some(row) if row.get_ref(17)?.as_str().is_ok_and(|state| state == "waiting") => {
+                Ok(head(row).map_err(|error| error.to_string()))
             }
             _ => Err(inconsistent()),
         }
+    }
+
+    /// Takes up what has its turn now and is due.
+    pub(super) fn offer(&mut self, head: Head) {
+        if !self.claimed.contains_key(&head.seq)
+            && let Some(stock) = self.stocks.get_mut(&head.endpoint)
+        {
+            stock.add(head);
+        }
+    }
+
+    /// How many requests to `endpoint` are kept in memory.
+    #[cfg(test)]
+    pub(super) fn stocked(&self, endpoint: &str) -> usize {
+        self.stocks.get(endpoint).map_or(0, Stock::len)
+    }
+
+    /// Something to `endpoint` that has its turn comes due then.
+    pub(super) fn comes_due(&mut self, endpoint: &str, due: i64) {
+        if let Some(stock) = self.stocks.get_mut(endpoint) {
+            stock.comes_due(due);
+        }
+    }
+
+    /// What waits may have been changed in the file.
+    pub(super) fn forget_stocks(&mut self) {
+        self.stocks.values_mut().for_each(Stock::forget);
     }
 
     /// Takes at most so many requests that are past their time and in nobody's hands, so that
@@ -245,27 +347,24 @@ impl Reader {
             }
         }
         for &seq in &seqs {
-            self.claimed.insert(seq, Lease { id: None, number: 0, settling: true });
+            self.claimed.insert(seq, Lease { number: None, settling: true });
+            self.stocks.values_mut().for_each(|stock| stock.remove(seq));
         }
         Ok(seqs)
     }
 
     /// The place of a request, if this claim of it is to be settled; and that only once.
     pub(super) fn settling(&mut self, claimed: &Claimed) -> Option<i64> {
-        let seq = *self.places.get(&claimed.id)?;
+        let seq = *self.places.get(&claimed.lease)?;
         let lease = self.claimed.get_mut(&seq)?;
-        if lease.settling || lease.number != claimed.lease {
-            return None;
-        }
-        lease.settling = true;
-        Some(seq)
+        (!std::mem::replace(&mut lease.settling, true)).then_some(seq)
     }
 
     /// Forgets that these are claimed.
     pub(super) fn release(&mut self, seqs: &[i64]) {
         for seq in seqs {
-            if let Some(id) = self.claimed.remove(seq).and_then(|lease| lease.id) {
-                self.places.remove(&id);
+            if let Some(number) = self.claimed.remove(seq).and_then(|lease| lease.number) {
+                self.places.remove(&number);
             }
         }
     }
@@ -286,61 +385,7 @@ pub(super) const EXPIRED: &str = "
 SELECT seq FROM requests
 WHERE expires IS NOT NULL AND state IN ('waiting', 'behind') AND expires <= ?1 ORDER BY expires";
 
-const READ: &str = "
-SELECT id, event_id, lane, sequence, attempts, method, url, headers, body, tag, plugin_state,
-    expires, failing, state, sum, endpoint, base, refusals
-FROM requests WHERE seq = ?1";
-
-fn claimed(row: &Row<'_>, now: i64) -> anyhow::Result<Claimed> {
-    let headers: String = row.get(7)?;
-    let expires: Option<i64> = row.get(11)?;
-    let failing: Option<i64> = row.get(12)?;
-    let since = |then: i64| u64::try_from(now.saturating_sub(then)).unwrap_or(0);
-    let claimed = Claimed {
-        id: row.get(0)?,
-        event_id: row.get(1)?,
-        lane: row.get(2)?,
-        sequence: row.get(3)?,
-        attempts: row.get(4)?,
-        refusals: row.get(17)?,
-        failing_for: failing.map(|then| Duration::from_millis(since(then))),
-        expired: expires.is_some_and(|expires| expires <= now),
-        lease: 0,
-        base: row.get(16)?,
-        request: Request {
-            method: row.get(5)?,
-            url: row.get(6)?,
-            headers: serde_json::from_str(&headers)?,
-            body: row.get(8)?,
-            tag: row.get(9)?,
-            state: row.get(10)?,
-            delay_ms: 0,
-        },
-    };
-    let endpoint: String = row.get(15)?;
-    let written: Option<i64> = row.get(14)?;
-    let right = parts(&claimed, &endpoint, &headers).sum();
-    anyhow::ensure!(written.is_none_or(|sum| sum == right), "it is not what was written");
-    Ok(claimed)
-}
-
-fn parts<'a>(claimed: &'a Claimed, endpoint: &'a str, headers: &'a str) -> RequestParts<'a> {
-    let request = &claimed.request;
-    RequestParts {
-        id: &claimed.id,
-        event_id: &claimed.event_id,
-        endpoint,
-        lane: &claimed.lane,
-        sequence: i64::from(claimed.sequence),
-        method: &request.method,
-        url: &request.url,
-        headers,
-        body: &request.body,
-        tag: request.tag.as_deref(),
-        state: &request.state,
-        base: claimed.base.as_deref(),
-    }
-}
+const READ: &str = concat!("SELECT ", head_columns!(), " FROM requests WHERE seq = ?1");
 
 /// An index and its table contradict each other.
 fn inconsistent() -> rusqlite::Error {

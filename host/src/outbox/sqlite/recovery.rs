@@ -109,16 +109,16 @@ impl Writer {
 
     /// Goes on with what was opened. Gives back the connection that is for reading.
     fn take_up(&mut self, opened: Opened) -> Connection {
-        let backlog = opened.backlog;
-        let missing = self.commits - backlog.commits;
+        let progress = opened.progress;
+        let missing = self.commits - progress.commits;
         if missing > 0 {
             tracing::error!(missing, "Transactions that were confirmed are not in the outbox.");
         }
-        self.commits = backlog.commits;
+        self.commits = progress.commits;
         self.connection = Some(opened.connection);
-        self.shared.metrics.outbox_pending.set(backlog.pending);
-        self.upkeep.forget(backlog.oldest);
-        tracing::info!(pending = backlog.pending, "The outbox was opened again.");
+        self.shared.metrics.outbox_pending.set(progress.pending);
+        self.upkeep.forget(progress.oldest);
+        tracing::info!(pending = progress.pending, "The outbox was opened again.");
         opened.reader
     }
 }

@@ -15,7 +15,7 @@ const APPLICATION: i64 = 0x6361_6c6c;
 
 /// What leads from each version to the next; the first from an empty file. Never change one that
 /// was released.
-const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = "
 -- The engine's state by call.
@@ -134,6 +134,48 @@ const VERSION_4: &str = "
 ALTER TABLE failed_transforms ADD COLUMN details TEXT NOT NULL DEFAULT '';
 ";
 
+const VERSION_5: &str = "
+-- What follows from the reply to a request takes that one's place (its seq) in the lane; depth
+-- says how many requests lead to it.
+ALTER TABLE requests ADD COLUMN place INTEGER;
+ALTER TABLE requests ADD COLUMN depth INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX requests_following ON requests (endpoint, lane, place, depth DESC, seq)
+    WHERE state = 'behind' AND depth > 0;
+
+-- What plugins keep of chains of calls.
+CREATE TABLE memory (
+    pbx TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    touched INTEGER NOT NULL,
+    sum INTEGER NOT NULL,
+    PRIMARY KEY (pbx, chain, endpoint, plugin, key)
+) STRICT;
+CREATE INDEX memory_touched ON memory (touched);
+
+-- Replies that a plugin could not judge, the last one of each request.
+CREATE TABLE failed_replies (
+    request TEXT NOT NULL PRIMARY KEY,
+    event_id TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    message TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    headers TEXT NOT NULL,
+    body BLOB NOT NULL,
+    truncated INTEGER NOT NULL,
+    details TEXT NOT NULL
+) STRICT;
+CREATE INDEX failed_replies_created ON failed_replies (created);
+CREATE INDEX failed_replies_event ON failed_replies (event_id);
+";
+
 /// The version that this service writes.
 pub(super) const NEWEST: usize = MIGRATIONS.len();
 
@@ -195,33 +237,6 @@ fn known(version: i64, application: i64) -> anyhow::Result<usize> {
     );
     Ok(version)
 }
-
-/// What earlier runs left to do.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Backlog {
-    /// So many requests wait.
-    pub(super) pending: i64,
-    /// The latest time at which one of them was put off, on the timeline.
-    pub(super) newest: i64,
-    /// The place of the oldest of them.
-    pub(super) oldest: i64,
-    /// So many transactions there were.
-    pub(super) commits: i64,
-}
-
-/// Counts what earlier runs left to do.
-pub(super) fn backlog(connection: &Connection) -> rusqlite::Result<Backlog> {
-    let commits = number(connection, "SELECT max(commits) FROM progress")?;
-    connection.prepare_cached(PENDING)?.query_row([], |row| {
-        let (pending, newest, oldest) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Backlog { pending, newest, oldest, commits })
-    })
-}
-
-/// All answers come out of one index.
-pub(super) const PENDING: &str = "
-SELECT count(*), coalesce(max(due_set), 0), coalesce(min(seq), 0)
-FROM requests WHERE state IN ('waiting', 'behind')";
 
 fn number(connection: &Connection, sql: &str) -> rusqlite::Result<i64> {
     connection.query_row(sql, [], |row| row.get(0))

@@ -5,16 +5,18 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::apply::{Effects, millis};
+use super::head::{head, head_columns};
 use super::timeline::Stamp;
-use crate::outbox::{Attempt, Charge, Settlement};
+use super::{follow_ups, memory};
+use crate::outbox::{Attempt, Charge, Judged, Pressure, Settlement};
 
 /// So many attempts at a request are kept with their replies: the last ones.
 const ATTEMPTS_KEPT: i64 = 5;
 
-/// The place of a request in the file.
-struct Place {
-    endpoint: String,
-    lane: String,
+/// The lane of a request.
+pub(super) struct Place {
+    pub(super) endpoint: String,
+    pub(super) lane: String,
 }
 
 /// How a request ends.
@@ -40,6 +42,42 @@ pub(super) fn settle(
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
+    settle_and(connection, seq, settlement, now, effects, |_| Ok(()))
+}
+
+/// [`settle`], and all that follows from a reply that a plugin was asked about. `(seq, id)` is
+/// the request.
+pub(super) fn settle_judged(
+    connection: &Connection,
+    (seq, id): (i64, &str),
+    judged: &Judged,
+    now: Stamp,
+    pressure: Pressure,
+    effects: &mut Effects,
+) -> rusqlite::Result<()> {
+    let Judged { settlement, follow_ups: next, memory, failure } = judged;
+    settle_and(connection, seq, settlement, now, effects, |effects| {
+        follow_ups::store(connection, seq, next, now, pressure, effects)
+    })?;
+    for change in memory {
+        memory::store(connection, change, now)?;
+    }
+    match failure {
+        Some(failure) => follow_ups::store_failure(connection, failure, now),
+        None => follow_ups::forget_failure(connection, id),
+    }
+}
+
+/// Settles the request at `seq`, and does `more` before another one gets the turn that it had, if
+/// it is finished by this.
+fn settle_and(
+    connection: &Connection,
+    seq: i64,
+    settlement: &Settlement,
+    now: Stamp,
+    effects: &mut Effects,
+    more: impl FnOnce(&mut Effects) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     effects.settled.push(seq);
     let end = |state, reason, charge| finish(connection, seq, &End { state, reason, charge }, now);
     let (place, attempt) = match settlement {
@@ -58,10 +96,16 @@ pub(super) fn settle(
     }
     let finished = !matches!(settlement, Settlement::Later { .. } | Settlement::GivenBack(_));
     effects.pending -= i64::from(finished);
-    if finished || matches!(settlement, Settlement::Later { aside: true, .. }) {
-        give_turn(connection, &place.endpoint, &place.lane)?;
+    if finished {
+        more(effects)?;
     }
-    effects.changed.insert(place.endpoint);
+    if let Settlement::Later { wait, .. } | Settlement::GivenBack(wait) = settlement {
+        effects.comes_due(&place.endpoint, now.due.saturating_add(millis(*wait)));
+    }
+    if finished || matches!(settlement, Settlement::Later { aside: true, .. }) {
+        give_turn(connection, &place, now, effects)?;
+    }
+    effects.change(&place.endpoint);
     Ok(())
 }
 
@@ -78,10 +122,10 @@ pub(super) fn expire(
         effects.settled.push(seq);
         let end = End { state: "expired", reason: Some(EXPIRED), charge: 0 };
         if let Some(place) = finish(connection, seq, &end, now)? {
-            give_turn(connection, &place.endpoint, &place.lane)?;
+            give_turn(connection, &place, now, effects)?;
             effects.pending -= 1;
-            effects.expired.push(place.endpoint.clone());
-            effects.changed.insert(place.endpoint);
+            effects.change(&place.endpoint);
+            effects.expired.push(place.endpoint);
         }
     }
     Ok(())
@@ -97,9 +141,9 @@ pub(super) fn bury(
 ) -> rusqlite::Result<bool> {
     let end = End { state: "dead", reason: Some(reason), charge: 0 };
     let Some(place) = finish(connection, seq, &end, now)? else { return Ok(false) };
-    give_turn(connection, &place.endpoint, &place.lane)?;
+    give_turn(connection, &place, now, effects)?;
     effects.pending -= 1;
-    effects.changed.insert(place.endpoint);
+    effects.change(&place.endpoint);
     Ok(true)
 }
 
@@ -149,16 +193,16 @@ fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
 fn store_attempt(connection: &Connection, request: i64, done: &Attempt) -> rusqlite::Result<()> {
     let Attempt { at, took, status, error, reply, truncated } = done;
     let number: i64 = connection
+        .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE request = ?1")?
+        .query_row(params![request], |row| row.get(0))?;
+    let (at, took) = (at.as_millisecond(), millis(*took));
+    connection
         .prepare_cached(
             "INSERT INTO attempts
                 (request, number, at, took_ms, status, error, reply, truncated)
-             VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE request = ?1),
-                ?2, ?3, ?4, ?5, ?6, ?7) RETURNING number",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
-        .query_row(
-            params![request, at.as_millisecond(), millis(*took), status, error, reply, truncated],
-            |row| row.get(0),
-        )?;
+        .execute(params![request, number, at, took, status, error, reply, truncated])?;
     if number > ATTEMPTS_KEPT {
         connection
             .prepare_cached("DELETE FROM attempts WHERE request = ?1 AND number <= ?2")?
@@ -170,19 +214,55 @@ fn store_attempt(connection: &Connection, request: i64, done: &Attempt) -> rusql
 /// Unless a request of the lane has its turn, gives it to the oldest that waits for one.
 pub(super) fn give_turn(
     connection: &Connection,
-    endpoint: &str,
-    lane: &str,
+    place: &Place,
+    now: Stamp,
+    effects: &mut Effects,
 ) -> rusqlite::Result<()> {
-    connection.prepare_cached(GIVE_TURN)?.execute(params![endpoint, lane])?;
+    let Place { endpoint, lane } = place;
+    // Usually nobody waits for it, and looking is cheaper than changing nothing.
+    if !connection.prepare_cached(BEHIND)?.exists(params![endpoint, lane])?
+        || connection.prepare_cached(GIVE_TURN)?.execute(params![endpoint, lane])? == 0
+    {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(TURN)?;
+    let mut rows = statement.query(params![endpoint, lane])?;
+    while let Some(row) = rows.next()? {
+        effects.has_turn(row.get(7)?, now, endpoint, || head(row));
+    }
     Ok(())
 }
 
+/// Whether somebody waits for the turn of a lane.
+pub(super) const BEHIND: &str = "
+SELECT 1 FROM requests
+WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind') AND state = 'behind' LIMIT 1";
+
+/// What follows from something lies behind it in the file, so what has the first place is either
+/// the first that follows or, if that takes a later place, the oldest of all.
 pub(super) const GIVE_TURN: &str = "
-UPDATE requests SET state = 'waiting' WHERE seq = (
-    SELECT seq FROM requests
+UPDATE requests SET state = 'waiting' WHERE seq = coalesce(
+    (SELECT seq FROM requests
+    WHERE endpoint = ?1 AND lane = ?2 AND state = 'behind' AND depth > 0
+        AND NOT EXISTS (
+            SELECT 1 FROM requests older
+            WHERE older.endpoint = ?1 AND older.lane = ?2
+                AND older.state IN ('waiting', 'behind') AND older.state = 'behind'
+                AND older.seq < requests.place)
+    ORDER BY place, depth DESC, seq LIMIT 1),
+    (SELECT seq FROM requests
     WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind') AND state = 'behind'
-    ORDER BY seq LIMIT 1)
+    ORDER BY seq LIMIT 1))
 AND NOT EXISTS (
     SELECT 1 FROM requests
     WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')
         AND state = 'waiting' AND aside = 0)";
+
+/// Who has the turn of a lane.
+pub(super) const TURN: &str = concat!(
+    "SELECT ",
+    head_columns!(),
+    " FROM requests
+    WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')
+        AND state = 'waiting' AND aside = 0"
+);

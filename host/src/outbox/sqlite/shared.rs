@@ -55,6 +55,11 @@ impl Shared {
         }
     }
 
+    /// See [`Outbox::claim`](crate::outbox::Outbox::claim); nothing if the file has to be read.
+    pub(super) fn claim_at_hand(&self, endpoint: &str, max: usize) -> Option<Claims> {
+        hold(&self.reader).claim_at_hand(endpoint, self.timeline.now(), max)
+    }
+
     /// To read the file. Waits while it is opened anew, which may take as long as a repair does;
     /// so call it from a thread that may wait.
     pub(super) fn reading(&self) -> MutexGuard<'_, Reader> {
@@ -80,6 +85,20 @@ impl Shared {
             self.queue.push(Operation { work, at, done });
         }
         Ok(found.claims)
+    }
+
+    /// Reads something; tells the writer of damage that this comes across.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Reader) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let found = read(&hold(&self.reader));
+        if let Err(error) = &found
+            && is_corrupt(error)
+        {
+            self.report_damage();
+        }
+        found
     }
 
     /// Whether the last transaction was committed.

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
+use super::progress::{Passed, progress};
 use super::queue::{Operation, Work};
 use super::writer::Writer;
-use super::{file, hold, prune, schema};
+use super::{file, hold, prune};
 
 /// How often.
 pub(super) const EVERY: Duration = Duration::from_millis(500);
@@ -23,6 +24,8 @@ pub(super) struct State {
     last: Instant,
     /// No request that waits lies before this place.
     oldest: i64,
+    /// How far that was found out last, to be noted.
+    passed: Option<Passed>,
     /// Tells whether another process has written to the file.
     version: Option<i64>,
 }
@@ -30,7 +33,12 @@ pub(super) struct State {
 impl State {
     /// Knowing that no request that waits lies before `oldest`.
     pub(super) fn new(oldest: i64) -> Self {
-        Self { last: Instant::now(), oldest, version: None }
+        Self { last: Instant::now(), oldest, passed: None, version: None }
+    }
+
+    /// What is to be noted with the next transaction.
+    pub(super) fn passed(&self) -> Option<Passed> {
+        self.passed
     }
 
     /// The request at this place waits again.
@@ -41,6 +49,7 @@ impl State {
     /// Whatever was remembered of the file may be wrong now.
     pub(super) fn forget(&mut self, oldest: i64) {
         self.oldest = oldest;
+        self.passed = None;
         self.version = None;
     }
 }
@@ -81,11 +90,12 @@ impl Writer {
     fn look_into(&mut self) -> rusqlite::Result<Option<Operation>> {
         let Some(connection) = &self.connection else { return Ok(None) };
         let at = self.shared.timeline.stamp();
-        self.note_strangers(connection)?;
-        let (oldest, created) = oldest(connection, self.upkeep.oldest)?;
+        let from = self.note_strangers(connection)?;
+        let (oldest, created) = oldest(connection, from)?;
         let version = data_version(connection)?;
         self.upkeep.version = Some(version);
         self.upkeep.oldest = oldest;
+        self.upkeep.passed = Some(Passed { commits: self.commits, oldest });
         let age = created.map_or(0, |created| at.wall.saturating_sub(created).max(0) / 1_000);
         let age = if self.shared.metrics.outbox_pending.get() > 0 { age } else { 0 };
         self.shared.metrics.outbox_oldest_pending.set(age);
@@ -94,18 +104,20 @@ impl Writer {
         Ok((!seqs.is_empty()).then(|| Operation { work: Work::Expire(seqs), at, done }))
     }
 
-    /// If another process wrote to the file, counts and tells everybody again.
-    fn note_strangers(&self, connection: &Connection) -> rusqlite::Result<()> {
+    /// If another process wrote to the file, tells everybody. Gives where the oldest request that
+    /// waits is to be looked for.
+    fn note_strangers(&self, connection: &Connection) -> rusqlite::Result<i64> {
         // At the first look, somebody may have written since the start.
         if Some(data_version(connection)?) == self.upkeep.version {
-            return Ok(());
+            return Ok(self.upkeep.oldest);
         }
         // Their clock may run ahead of the timeline, which stands still while the machine sleeps.
         connection.execute(AHEAD, params![self.shared.timeline.stamp().due])?;
-        let backlog = schema::backlog(connection)?;
-        self.shared.metrics.outbox_pending.set(backlog.pending);
+        let progress = progress(connection)?;
+        self.shared.metrics.outbox_pending.set(progress.pending);
+        hold(&self.shared.reader).forget_stocks();
         hold(&self.shared.changed).values().for_each(|notify| notify.notify_one());
-        Ok(())
+        Ok(self.upkeep.oldest.min(progress.oldest))
     }
 }
 

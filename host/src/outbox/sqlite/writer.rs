@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::apply::{Effects, apply, count};
+use super::apply::{Effects, apply};
 use super::queue::Operation;
 use super::space::Space;
-use super::{Shared, hold, recovery, upkeep};
+use super::{Shared, hold, progress, recovery, upkeep};
 use crate::outbox::{Class, Pressure};
 
 /// How long to wait before a failed transaction is tried again.
@@ -62,7 +62,7 @@ impl Writer {
                 return self.connection;
             };
             failpoint!("outbox-before-publish");
-            self.publish(&effects);
+            self.publish(effects);
             failpoint!("outbox-before-acknowledge");
             for operation in batch.drain(..) {
                 // Who dropped the receipt does not want to know.
@@ -119,7 +119,8 @@ impl Writer {
             apply(&transaction, operation, pressure, &mut effects).map_err(early)?;
             failpoint!("outbox-applied");
         }
-        count(&transaction, &mut effects).map_err(early)?;
+        let (now, passed) = (self.shared.timeline.stamp(), self.upkeep.passed());
+        progress::note(&transaction, now, passed, &mut effects).map_err(early)?;
         failpoint!("outbox-before-commit");
         match transaction.commit() {
             Ok(()) => {
@@ -171,21 +172,30 @@ impl Writer {
         }
     }
 
-    fn publish(&mut self, effects: &Effects) {
+    fn publish(&mut self, mut effects: Effects) {
         let metrics = &self.shared.metrics;
         metrics.outbox_pending.inc_by(effects.pending);
         metrics.outbox_collapsed.inc_by(effects.collapsed);
         effects.shed.iter().map(|class: &Class| class.name()).for_each(|name| metrics.shed(name));
         effects.expired.iter().for_each(|endpoint| metrics.delivery(endpoint, "expired"));
         self.upkeep.revived(effects.revived);
-        if !effects.settled.is_empty() {
-            hold(&self.shared.reader).release(&effects.settled);
-        }
+        self.stock_up(&mut effects);
         let changed = hold(&self.shared.changed);
         for endpoint in &effects.changed {
             if let Some(notify) = changed.get(endpoint) {
                 notify.notify_one();
             }
+        }
+    }
+
+    /// Lets those who claim have what they may have from now on.
+    fn stock_up(&self, effects: &mut Effects) {
+        let mut reader = hold(&self.shared.reader);
+        reader.release(&effects.settled);
+        effects.heads.drain(..).for_each(|head| reader.offer(head));
+        effects.due.iter().for_each(|(endpoint, due)| reader.comes_due(endpoint, *due));
+        if effects.reshuffled {
+            reader.forget_stocks();
         }
     }
 

@@ -5,6 +5,7 @@
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::super::check::{RequestParts, sum};
+use super::super::progress;
 use super::record::Cell;
 
 /// A day in milliseconds.
@@ -43,10 +44,10 @@ impl<'a> Rows<'a> {
     pub(super) fn take(&mut self, rowid: i64, mut cells: Vec<Cell>) -> rusqlite::Result<()> {
         use Cell::{Blob, Integer, Null, Text};
         let (sql, whole) = match &cells[..] {
-            [Null, Text(_), Text(_), ..] if (19..=27).contains(&cells.len()) => {
+            [Null, Text(_), Text(_), ..] if (19..=29).contains(&cells.len()) => {
                 let whole = request_is_whole(&cells);
-                cells.resize(27, Null);
-                default_to(&mut cells, &[(19, 0), (21, 2), (23, 0), (26, 0)]);
+                cells.resize(29, Null);
+                default_to(&mut cells, &[(19, 0), (21, 2), (23, 0), (26, 0), (28, 0)]);
                 if let Some(seq) = cells.first_mut() {
                     *seq = Integer(rowid);
                 }
@@ -63,6 +64,14 @@ impl<'a> Rows<'a> {
             [Text(_), Text(_), Text(_), Text(_), Text(_), Integer(_)] => {
                 cells.push(Text(String::new()));
                 (FAILURE, true)
+            }
+            [Text(_), Text(_), Text(_), Text(_), Text(_), Blob(_), Integer(_), Integer(_)] => {
+                (MEMORY, is_whole(&cells, 6, 7))
+            }
+            [Text(_), Text(_), Text(_), Text(_), Text(_), Text(_), Integer(_), ..]
+                if cells.len() == 13 =>
+            {
+                (FAILED_REPLY, true)
             }
             [Text(_), Text(_), Blob(_), ..] if cells.len() <= 4 => {
                 let whole = is_whole(&cells, 3, 3);
@@ -101,6 +110,8 @@ impl<'a> Rows<'a> {
     pub(super) fn tidy(&self, commits: i64, now: i64) -> rusqlite::Result<()> {
         let commits = commits.max(self.commits);
         self.connection.execute("UPDATE progress SET commits = ?1", params![commits])?;
+        // It says how it was before.
+        progress::forget(self.connection)?;
         self.connection.execute(DUE, params![now, DAY])?;
         self.connection.execute_batch(TURNS)
     }
@@ -115,18 +126,20 @@ UPDATE requests SET
         WHEN state IN ('delivered', 'dead', 'expired') THEN state ELSE 'dead' END
 WHERE finished IS NULL OR state NOT IN ('delivered', 'dead', 'expired')";
 
-/// Of each lane the oldest has its turn.
+/// Of each lane the first has its turn: the oldest, or what follows from an older one.
 const TURNS: &str = "
 UPDATE requests SET state = 'behind' WHERE state = 'waiting' AND aside = 0
-    AND seq NOT IN (SELECT min(seq) FROM requests
-        WHERE state = 'waiting' AND aside = 0 GROUP BY endpoint, lane);";
+    AND seq NOT IN (SELECT seq FROM (
+        SELECT seq, row_number() OVER (PARTITION BY endpoint, lane
+            ORDER BY coalesce(place, seq), depth DESC, seq) AS number
+        FROM requests WHERE state = 'waiting' AND aside = 0) WHERE number = 1);";
 
 const REQUEST: &str = "
 INSERT INTO requests (seq, id, event_id, endpoint, lane, sequence, state, reason, attempts, created,
     due, due_set, finished, method, url, headers, body, tag, plugin_state,
-    generation, expires, class, failing, aside, sum, base, refusals)
+    generation, expires, class, failing, aside, sum, base, refusals, place, depth)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-    ?21, ?22, ?23, ?24, ?25, ?26, ?27)
+    ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)
 ON CONFLICT DO UPDATE SET state = excluded.state, finished = excluded.finished,
     reason = excluded.reason, attempts = excluded.attempts
 WHERE excluded.finished IS NOT NULL";
@@ -138,6 +151,17 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
 const FAILURE: &str = "
 INSERT INTO failed_transforms (event_id, endpoint, plugin, kind, message, created, details)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+
+const MEMORY: &str = "
+INSERT INTO memory (pbx, chain, endpoint, plugin, key, value, touched, sum)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT DO UPDATE SET value = excluded.value, touched = excluded.touched, sum = excluded.sum
+WHERE excluded.touched > memory.touched";
+
+const FAILED_REPLY: &str = "
+INSERT INTO failed_replies (request, event_id, endpoint, plugin, kind, message, created, attempt,
+    status, headers, body, truncated, details)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING";
 
 const CALL: &str = "
 INSERT INTO calls (pbx, key, state, sum) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";

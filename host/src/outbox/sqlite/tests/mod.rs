@@ -4,7 +4,9 @@ mod damage;
 mod faults;
 mod model;
 mod operator;
+mod replies;
 mod scale;
+mod stock;
 mod versions;
 
 use std::cell::RefCell;
@@ -177,6 +179,7 @@ fn everything_of_a_commit_survives_a_reopening() {
         tag: Some("t".to_owned()),
         state: vec![1, 2],
         delay_ms: 0,
+        lasting: None,
     };
     let event = stored("e1");
     let failure = FailedTransform {
@@ -193,6 +196,7 @@ fn everything_of_a_commit_survives_a_reopening() {
         events: vec![event],
         requests: vec![NewRequest { request: full.clone(), ..request("e1", CRM, "c1") }],
         failures: vec![failure],
+        ..Commit::default()
     });
     bench.append(Commit {
         pbx: "pbx".to_owned(),
@@ -505,9 +509,35 @@ fn opening_a_large_backlog_reads_one_index_only() {
     let bench = Bench::new();
     let reader = file::connect_reader(&bench.path()).unwrap();
     let plan: String = reader
-        .query_row(&format!("EXPLAIN QUERY PLAN {}", schema::PENDING), [], |row| row.get(3))
+        .query_row(&format!("EXPLAIN QUERY PLAN {}", progress::COUNT), [], |row| row.get(3))
         .unwrap();
     assert!(plan.contains("USING COVERING INDEX requests_lane"), "{plan}");
+}
+
+#[test]
+fn a_backlog_is_counted_only_if_nobody_has_noted_it() {
+    let mut bench = Bench::new();
+    bench.append(commit_of(vec![request("e1", CRM, "a"), request("e2", CRM, "b")]));
+    assert_eq!(bench.claim(CRM, 1), [id("e1")]);
+    bench.complete(&id("e1"));
+    let noted = || bench.query::<String>("SELECT value FROM kept WHERE name = 'outbox:progress'");
+    let numbers: Vec<i64> = noted().split(' ').map(|number| number.parse().unwrap()).collect();
+    let commits = bench.query::<i64>("SELECT commits FROM progress");
+    assert_eq!((numbers[0], numbers[1]), (commits, 1), "{numbers:?}");
+    bench.close();
+    for (note, pending) in [
+        (format!("{commits} 7 0 1"), 7),
+        (format!("{} 7 0 1", commits - 1), 1),
+        ("nonsense".to_owned(), 1),
+    ] {
+        file::connect_editor(&bench.path())
+            .unwrap()
+            .execute("UPDATE kept SET value = ?1 WHERE name = ?2", [&note, progress::NAME])
+            .unwrap();
+        bench.reopen();
+        assert_eq!(bench.metrics.outbox_pending.get(), pending, "{note}");
+        bench.close();
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The outbox behaves as lanes in memory do, whatever is done to it in whatever order.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::outbox::{FollowUp, Judged, follow_up_id};
 
 /// What can be done to an outbox.
 #[derive(Clone, Debug)]
@@ -21,6 +23,7 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 enum How {
     Delivered,
+    Followed(u8),
     Dead,
     Expired,
     GivenBack { due: bool },
@@ -30,6 +33,7 @@ enum How {
 fn hows() -> impl Strategy<Value = How> {
     prop_oneof![
         3 => Just(How::Delivered),
+        3 => (1..3_u8).prop_map(How::Followed),
         1 => Just(How::Dead),
         1 => Just(How::Expired),
         1 => any::<bool>().prop_map(|due| How::GivenBack { due }),
@@ -70,6 +74,9 @@ struct Known {
     due: bool,
     attempts: u32,
     claimed: bool,
+    /// What the lane is ordered by: the first that it follows from, and how many it follows.
+    place: usize,
+    depth: usize,
 }
 
 /// The same in memory: all requests in the order in which they were made.
@@ -82,15 +89,19 @@ struct Model {
 
 impl Model {
     fn add(&mut self, id: String, lane: &str, expires: bool) {
-        let state = if self.has_turn(lane) { State::Behind } else { State::Turn };
-        let (aside, due, attempts, claimed) = (false, true, 0, false);
-        let lane = lane.to_owned();
-        self.all.push(Known { id, lane, state, aside, due, attempts, claimed });
+        self.put(id, lane, (self.all.len(), 0));
         // The sweep may come at any time, but here it is as if it came at once.
         if expires {
             let last = self.all.len() - 1;
             self.finish(last, State::Expired);
         }
+    }
+
+    fn put(&mut self, id: String, lane: &str, (place, depth): (usize, usize)) {
+        let state = if self.has_turn(lane) { State::Behind } else { State::Turn };
+        let (aside, due, attempts, claimed) = (false, true, 0, false);
+        let lane = lane.to_owned();
+        self.all.push(Known { id, lane, state, aside, due, attempts, claimed, place, depth });
     }
 
     fn has_turn(&self, lane: &str) -> bool {
@@ -103,7 +114,10 @@ impl Model {
     fn give_turn(&mut self, lane: &str) {
         let led = |known: &Known| known.lane == lane && known.state == State::Turn && !known.aside;
         if !self.all.iter().any(led) {
-            let next = self.all.iter_mut().find(|x| x.lane == lane && x.state == State::Behind);
+            let behind = self.all.iter_mut().enumerate();
+            let behind = behind.filter(|(_, x)| x.lane == lane && x.state == State::Behind);
+            let next = behind.min_by_key(|(seq, x)| (x.place, Reverse(x.depth), *seq));
+            let next = next.map(|(_, known)| known);
             if let Some(next) = next {
                 next.state = State::Turn;
             }
@@ -134,8 +148,9 @@ impl Model {
     fn settle(&mut self, which: usize, how: How) {
         let known = &mut self.all[which];
         known.claimed = false;
-        // Somebody may have buried it meanwhile.
-        if known.state != State::Turn {
+        // Somebody may have buried it meanwhile, and somebody else may want it to be tried again.
+        let ends = matches!(how, How::Delivered | How::Dead | How::Expired);
+        if known.state != State::Turn && !(ends && known.state == State::Behind) {
             return;
         }
         match how {
@@ -143,6 +158,15 @@ impl Model {
                 known.attempts += 1;
                 let end = matches!(how, How::Delivered);
                 self.finish(which, if end { State::Delivered } else { State::Dead });
+            }
+            How::Followed(count) => {
+                known.attempts += 1;
+                known.state = State::Delivered;
+                let Known { id, lane, place, depth, .. } = known.clone();
+                for number in 1..=count {
+                    self.put(follow_up_id(&id, number.into()), &lane, (place, depth + 1));
+                }
+                self.give_turn(&lane);
             }
             How::Expired => self.finish(which, State::Expired),
             How::GivenBack { due } => known.due = due,
@@ -172,7 +196,7 @@ impl Model {
 fn settlement(how: How) -> Settlement {
     let wait = |due| if due { Duration::ZERO } else { LONG };
     match how {
-        How::Delivered => Settlement::Delivered(attempt()),
+        How::Delivered | How::Followed(_) => Settlement::Delivered(attempt()),
         How::Dead => Settlement::Dead { attempt: attempt(), reason: "reason".to_owned() },
         How::Expired => Settlement::Expired,
         How::GivenBack { due } => Settlement::GivenBack(wait(due)),
@@ -180,6 +204,21 @@ fn settlement(how: How) -> Settlement {
             let charge = if charged { Charge::Attempt } else { Charge::Nothing };
             Settlement::Later { attempt: attempt(), wait: wait(due), charge, aside }
         }
+    }
+}
+
+impl Bench {
+    fn follow(&self, id: &str, settlement: Settlement, count: u8) {
+        let follow_up = |number: u8| FollowUp {
+            expires_in: None,
+            class: Class::Core,
+            base: "http://crm.example/".to_owned(),
+            request: Request::draft(&format!("http://crm.example/{number}")),
+        };
+        let follow_ups = (1..=count).map(follow_up).collect();
+        let judged = Judged { settlement, follow_ups, memory: Vec::new(), failure: None };
+        let claimed = self.held.borrow().get(id).cloned().unwrap();
+        self.outbox().settle_judged(&claimed, judged).wait().unwrap();
     }
 }
 
@@ -222,7 +261,11 @@ fn take(bench: &mut Bench, model: &mut Model, step: &Step) {
         }
         Step::Settle { which, how } => {
             if let Some(which) = model.pick(which, |known| known.claimed) {
-                bench.settle(&model.all[which].id, settlement(how));
+                let (id, settlement) = (&model.all[which].id, settlement(how));
+                match how {
+                    How::Followed(count) => bench.follow(id, settlement, count),
+                    _ => bench.settle(id, settlement),
+                }
                 model.settle(which, how);
             }
         }

@@ -102,7 +102,7 @@ fn a_migration_that_was_cut_off_is_done_anew() {
     for _ in 0..3 {
         let mut connection = file::connect(&path).unwrap();
         let transaction = connection.transaction().unwrap();
-        schema::migrate_within(&transaction, 1, 3).unwrap();
+        schema::migrate_within(&transaction, 1, 4).unwrap();
         transaction.rollback().unwrap();
         let version: i64 =
             connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();

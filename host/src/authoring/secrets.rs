@@ -1,0 +1,135 @@
+//! Keeps the secret settings of a plugin out of the requests that people look at.
+//!
+//! In service nobody sees a request but its receiver. Here somebody may paste it into a report.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::plugins::Plugin;
+use crate::request::Request;
+
+/// Shorter values are not hidden: they would turn up inside ordinary words.
+const SHORTEST: usize = 4;
+
+/// What stands in the place of a secret.
+const MASK: &str = "***";
+
+/// What most encoders leave as it is.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The secrets of a plugin in all the forms in which they turn up.
+#[derive(Default)]
+pub(super) struct Secrets(Vec<Form>);
+
+/// One form of a secret, and the name of the shell variable that stands for it.
+struct Form {
+    text: String,
+    variable: String,
+}
+
+/// A part of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// As it is.
+    Text(String),
+    /// A secret: what the shell variable of this name holds.
+    Secret(String),
+}
+
+impl Secrets {
+    /// Those of `plugin`, as `settings` give them.
+    pub(super) fn of(plugin: &Plugin, settings: &[(String, String)]) -> Self {
+        let secret = |name: &str| plugin.settings().iter().any(|it| it.secret && it.name == name);
+        let given = settings.iter().filter(|(name, value)| secret(name) && value.len() >= SHORTEST);
+        let mut forms: Vec<Form> = given.flat_map(|(name, value)| forms(name, value)).collect();
+        // A form that contains another one has to go first.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.text.len()));
+        Self(forms)
+    }
+
+    /// `text` in pieces.
+    pub(super) fn split(&self, text: &str) -> Vec<Piece> {
+        let found = self.0.iter().find_map(|form| Some((form, text.split_once(&form.text)?)));
+        let Some((form, (before, after))) = found else {
+            return if text.is_empty() { Vec::new() } else { vec![Piece::Text(text.to_owned())] };
+        };
+        let mut pieces = self.split(before);
+        pieces.push(Piece::Secret(form.variable.clone()));
+        pieces.extend(self.split(after));
+        pieces
+    }
+
+    /// `text` without them.
+    pub(super) fn hide(&self, text: &str) -> String {
+        let shown = self.split(text).into_iter().map(|piece| match piece {
+            Piece::Text(text) => text,
+            Piece::Secret(_) => MASK.to_owned(),
+        });
+        shown.collect()
+    }
+
+    /// The request without them, for people to read.
+    pub(super) fn hidden(&self, request: &Request) -> Request {
+        let body = match std::str::from_utf8(&request.body) {
+            Ok(text) => self.hide(text).into_bytes(),
+            Err(_) => request.body.clone(),
+        };
+        let header = |(name, value): &(String, String)| (name.clone(), self.hide(value));
+        Request {
+            url: self.hide(&request.url),
+            headers: request.headers.iter().map(header).collect(),
+            body,
+            tag: request.tag.as_deref().map(|tag| self.hide(tag)),
+            ..request.clone()
+        }
+    }
+}
+
+/// As it is, and as it stands in a URL, in a form and in JSON.
+fn forms(name: &str, value: &str) -> Vec<Form> {
+    let variable: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect();
+    let variable = match variable.chars().next() {
+        Some(first) if first.is_ascii_digit() => format!("_{variable}"),
+        _ => variable,
+    };
+    let json = serde_json::Value::from(value).to_string();
+    let encoded = [
+        utf8_percent_encode(value, UNRESERVED).to_string(),
+        utf8_percent_encode(value, NON_ALPHANUMERIC).to_string(),
+        url::form_urlencoded::byte_serialize(value.as_bytes()).collect(),
+        json.trim_matches('"').to_owned(),
+    ];
+    let mut forms = vec![Form { text: value.to_owned(), variable: variable.clone() }];
+    for text in encoded {
+        if forms.iter().all(|form| form.text != text) {
+            forms.push(Form { text, variable: format!("{variable}_ENCODED") });
+        }
+    }
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets() -> Secrets {
+        Secrets(forms("api-key", "a b\"c/"))
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_every_form_in_which_it_travels() {
+        for text in ["x=a b\"c/", "x=a%20b%22c%2F", "x=a+b%22c%2F", "x=a b\\\"c/"] {
+            assert_eq!(secrets().hide(text), "x=***", "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_another_variable() {
+        let pieces = secrets().split("k=a b\"c/&e=a%20b%22c%2F");
+        let text = |text: &str| Piece::Text(text.to_owned());
+        let secret = |name: &str| Piece::Secret(name.to_owned());
+        assert_eq!(pieces, [text("k="), secret("API_KEY"), text("&e="), secret("API_KEY_ENCODED")]);
+    }
+}
