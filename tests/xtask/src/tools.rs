@@ -180,3 +180,32 @@ fn without_name(lock: &str) -> String {
 fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("while reading {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::root;
+    use super::*;
+
+    #[test]
+    fn the_examples_name_the_versions_that_they_are_tested_with() {
+        let version = |tool| match tool {
+            Tool::Crate { name, version, .. } => format!("{name}@{version}"),
+            other => panic!("{other:?} is no program from crates.io"),
+        };
+        let both = format!("{} {}", version(WIT_BINDGEN), version(WASM_TOOLS));
+        for language in ["c", "cpp", "go", "lua", "zig"] {
+            let readme = read(&root().join("examples").join(language).join("README.md")).unwrap();
+            assert!(readme.contains(&format!("cargo install --locked {both}\n")), "{language}");
+        }
+    }
+
+    #[test]
+    fn javascript_and_typescript_share_their_packages() {
+        let lock = |language: &str| {
+            let folder = root().join("examples").join(language);
+            without_name(&read(&folder.join("package-lock.json")).unwrap())
+        };
+        assert_eq!(lock("javascript"), lock("typescript"));
+        assert!(lock("javascript").contains("preview2-shim"));
+    }
+}

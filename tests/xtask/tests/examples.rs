@@ -24,7 +24,12 @@ use callhook::event::CallEvent;
 use callhook::plugins::{LoadError, Outcome, Plugin, PluginFailure, PluginSpec, Runtime};
 use callhook::request::Request;
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("an engine"));
+/// One engine for all, which keeps what it has compiled: Python takes a minute where the compiler
+/// is not optimised.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let runtime = Runtime::new().expect("an engine");
+    runtime.with_cache(&root().join("target/examples/compiled"))
+});
 
 /// Builds go one after the other.
 static BUILDING: Mutex<()> = Mutex::new(());
@@ -32,8 +37,11 @@ static BUILDING: Mutex<()> = Mutex::new(());
 const LANGUAGES: [&str; 9] =
     ["c", "cpp", "go", "javascript", "lua", "python", "rust", "typescript", "zig"];
 
-/// A setting that no header can carry.
-const WRONG: &str = "Praha – úřad";
+/// Settings that cannot be used, and what is said of them.
+const WRONG: [(&str, &str); 2] = [
+    ("", "setting `source`: it must not be empty"),
+    ("Praha – úřad", "setting `source`: it must be plain ASCII, because it is sent as a header"),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")
@@ -151,10 +159,17 @@ fn does_as_the_others(language: &str) {
         assert_eq!(got, expected, "{name}, in {language}");
     }
 
-    // Compiling Python takes long where the compiler is not optimised; once more is enough.
-    let error = load(&component, Some(WRONG)).expect_err("the setting is wrong");
-    let message = "setting `source`: it must be plain ASCII, because it is sent as a header";
-    assert_eq!(error.kind.to_string(), message, "{language}");
+    for (source, message) in WRONG {
+        let error = load(&component, Some(source)).expect_err("the setting is wrong");
+        assert_eq!(error.kind.to_string(), message, "{language}");
+    }
+
+    // Without the setting, its default holds.
+    let plugin = load(&component, None).unwrap_or_else(|error| panic!("{error}"));
+    let (_, event, expected) =
+        cases().into_iter().find(|(name, ..)| name == "incoming-ringing").expect("it is there");
+    let expected = expected.replace("Prague office", "callhook");
+    assert_eq!(shown(plugin.transform(&event, &draft())), expected, "{language}");
 }
 
 #[test]
