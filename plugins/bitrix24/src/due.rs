@@ -98,7 +98,8 @@ fn register(link: &mut Link, settings: &Settings) -> Option<Call> {
 fn cards(link: &mut Link, registered: &User, call_id: &str, calls: &mut Vec<Call>) {
     let hide: Vec<_> = link.shown.extract_if(.., |user| !link.present.contains(user)).collect();
     let show = link.present.iter().filter(|user| !link.shown.contains(user)).cloned();
-    let show: Vec<_> = show.filter(|user| can_see(user, registered)).collect();
+    let known = show.filter(|user| !link.strangers.contains(user));
+    let show: Vec<_> = known.filter(|user| can_see(user, registered)).collect();
     link.shown.extend(show.iter().cloned());
     card(link, Method::Hide, &hide, call_id, calls);
     card(link, Method::Show, &show, call_id, calls);
