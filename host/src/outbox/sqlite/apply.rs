@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::queue::{Operation, Work};
 use super::head::Head;
+use super::queue::{Operation, Work};
 use super::timeline::Stamp;
 use super::{append, change, prune, settle};
 use crate::outbox::{Class, Pressure};
