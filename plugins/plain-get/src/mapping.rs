@@ -146,4 +146,5 @@ fn finish_type(finish: FinishType) -> &'static str {
 }
 
 #[cfg(test)]
+#[path = "mapping/tests.rs"] // also where a bench takes this file in
 mod tests;

@@ -92,7 +92,7 @@ impl Shared {
         &self,
         read: impl FnOnce(&Reader) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        let found = read(&hold(&self.reader));
+        let found = read(&self.reading());
         if let Err(error) = &found
             && is_corrupt(error)
         {
