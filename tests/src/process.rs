@@ -34,7 +34,8 @@ fn binary() -> &'static PathBuf {
         let built = modified(&binary).unwrap_or(SystemTime::UNIX_EPOCH);
         let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
         let stale = newest(&host) > built;
-        assert!(!stale, "{} is stale: cargo build --workspace", binary.display());
+        let shown = binary.display();
+        assert!(!stale, "{shown} is stale; add --test readme, a test of the host, to rebuild it");
         binary
     })
 }

@@ -574,8 +574,8 @@ async fn kills_at_random_instants_and_a_bad_portal_leave_no_call_open() {
     let pbx = Arc::new(Crowd::office().start().await.expect("the exchange starts"));
     let numbers = (100..150).map(|number: u64| (number, number.to_string()));
     let portal = Portal::with_users(numbers.clone()).await;
-    let mut people = "extension,bitrix24_user\n".to_owned();
-    numbers.for_each(|(id, number)| people.push_str(&format!("{number},{id}\n")));
+    let lines: Vec<String> = numbers.map(|(id, number)| format!("{number},{id}\n")).collect();
+    let people = format!("extension,bitrix24_user\n{}", lines.concat());
     let ini = settings(&pbx, &portal, &people).level("info");
     let mut luck = Dice::new(25);
     portal.trouble(move |_, _| match luck.below(20) {

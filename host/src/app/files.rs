@@ -29,7 +29,7 @@ type Looks = BTreeMap<String, Option<Look>>;
 /// The files of plugins.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    files: BTreeMap<String, PathBuf>,
+    paths: BTreeMap<String, PathBuf>,
     /// A moment ago.
     before: Looks,
     /// When they were last read. A file that is not here was not.
@@ -39,17 +39,17 @@ pub(super) struct Files {
 impl Files {
     /// From now on these files, by their plugins' names. All of them count as changed: what they
     /// looked like when somebody else read them is not known.
-    pub(super) fn set(&mut self, files: BTreeMap<String, PathBuf>) {
-        *self = Self { files, ..Self::default() };
+    pub(super) fn set(&mut self, paths: BTreeMap<String, PathBuf>) {
+        *self = Self { paths, ..Self::default() };
     }
 
     /// Waits until files have changed, and are no longer changing. Each change is told once.
     pub(super) async fn changed(&mut self) -> Vec<String> {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let files = self.files.clone();
+            let paths = self.paths.clone();
             // Looking may block, where the files are on another machine.
-            let Ok(now) = tokio::task::spawn_blocking(move || look(&files)).await else { continue };
+            let Ok(now) = tokio::task::spawn_blocking(move || look(&paths)).await else { continue };
             let changed = self.settle(now);
             if !changed.is_empty() {
                 return changed;
@@ -59,7 +59,7 @@ impl Files {
 
     /// Whether these files still look as when they were told as changed.
     pub(super) fn are_still(&self, names: &[String]) -> bool {
-        let now = look(&self.files);
+        let now = look(&self.paths);
         names.iter().all(|name| now.get(name) == self.read.get(name))
     }
 

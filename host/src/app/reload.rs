@@ -270,7 +270,7 @@ async fn asked(reload: &mut Option<Reload>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 pub(super) async fn in_background<T: Send + 'static>(

@@ -32,6 +32,7 @@ pub struct Given {
 
 /// What a plugin is given.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are few of them")]
 pub enum Step {
     /// An event.
     Event(Given),

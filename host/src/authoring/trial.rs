@@ -48,6 +48,7 @@ struct Open {
 }
 
 /// Something that was given to a plugin, and what came of it.
+#[allow(clippy::large_enum_variant, reason = "there are few of them")]
 pub enum Trial {
     /// An event.
     Event(Heard),

@@ -25,7 +25,7 @@ pub(super) struct Console {
 
 /// The body of `/readyz`.
 #[derive(Serialize)]
-struct Ready {
+struct Readiness {
     ready: bool,
     /// What stands in the way, a sentence each.
     missing: Vec<String>,
@@ -76,7 +76,7 @@ fn names_this_machine<B>(request: &Request<B>, local: IpAddr) -> bool {
 
 /// 200 or 503, and what is missing. What is only degraded serves, so it is 200.
 fn ready(missing: Vec<String>, degraded: Vec<String>) -> Response<Full<Bytes>> {
-    let body = Ready { ready: missing.is_empty(), missing, degraded };
+    let body = Readiness { ready: missing.is_empty(), missing, degraded };
     let status = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match serde_json::to_string(&body) {
         Ok(json) => reply(status, JSON, json + "\n"),

@@ -109,7 +109,7 @@ async fn who_lets_nobody_in_or_says_nothing_is_not_judged() {
     })
     .await;
     for (event, class) in [("shut", "unauthorized"), ("broken", "broken"), ("gone", "gone")] {
-        let (rig, bench) = judged(endpoint("crm"), vec![Judgement::Done]);
+        let (rig, bench) = judged(at(&receiver.url("/")), vec![Judgement::Done]);
         rig.append(vec![to(&receiver.url("/"), event, "a")]).await;
         until(|| rig.attempts(class) >= 1).await;
         assert_eq!(bench.heard.lock().unwrap().len(), 0, "{event}");

@@ -258,7 +258,9 @@ impl Reader {
         if all {
             let mut next = self.connection.prepare_cached(NEXT)?;
             let next: Option<i64> = next.query_row(params![endpoint, now], |row| row.get(0))?;
-            next.into_iter().for_each(|due| stock.comes_due(due));
+            if let Some(due) = next {
+                stock.comes_due(due);
+            }
             return Ok(spoilt);
         }
         stock.expect_more();
