@@ -239,7 +239,7 @@ fn a_failure_has_its_kind_what_was_written_and_where_it_was() {
     assert!(told.out.contains("failed (trap): plugin \"hostile\" 6.6.6"), "{}", told.out);
     assert!(told.out.contains("the CRM has no field \"phone\""), "{}", told.out);
     assert!(told.out.contains("it was in:\n"), "{}", told.out);
-    assert_eq!(told.err, "callhook: the plugin failed on an event\n");
+    assert_eq!(told.err, "callhook: the plugin failed once\n");
 }
 
 #[test]
