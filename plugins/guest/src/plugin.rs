@@ -32,7 +32,7 @@ pub trait Replies: Plugin {
     fn on_reply(event: CallEvent, exchange: Exchange) -> Result<Verdict, Failure>;
 }
 
-/// Who a plugin is; [`export!`](crate::export) knows it from the package.
+/// Who a plugin is; [`export!`](macro@crate::export) knows it from the package.
 pub trait Named {
     /// The package's name.
     const NAME: &str;
