@@ -22,7 +22,7 @@ pub(crate) async fn run() -> Vec<Figure> {
         sink.keep();
         let folder = crate::folder();
         let mut ini =
-            Ini::new(&pbx, &sink.url()).level("error").storage(&folder.path().join("bench.db"));
+            Ini::new(&pbx, &sink.url()).level("info").storage(&folder.path().join("bench.db"));
         if storm {
             let file = format!("file = {}", nasty.display());
             ini = ini
