@@ -11,6 +11,9 @@
     reason = "what cannot be set up cannot be measured"
 )]
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod backlog;
 mod bare;
 mod cost;
