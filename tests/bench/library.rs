@@ -39,6 +39,7 @@ pub(crate) const PACE: u64 = 5_000;
 pub(crate) struct Line {
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) sink: Arc<Sink>,
+    plugin: Arc<Plugin>,
     endpoint: String,
     stop: oneshot::Sender<()>,
     delivery: tokio::task::JoinHandle<()>,
@@ -71,7 +72,8 @@ impl Line {
         let delivery = tokio::spawn(delivery.expect("it is built").run(async {
             let _ = stopped.await;
         }));
-        Self { outbox, sink, endpoint: endpoint.to_owned(), stop, delivery }
+        let (plugin, endpoint) = (Arc::new(plugin()), endpoint.to_owned());
+        Self { outbox, sink, plugin, endpoint, stop, delivery }
     }
 
     /// Makes events that are numbered from `first` on: so many a second, or as fast as the
@@ -80,9 +82,8 @@ impl Line {
         let going = Arc::new(AtomicBool::new(true));
         let (goes, outbox, sink) =
             (Arc::clone(&going), Arc::clone(&self.outbox), Arc::clone(&self.sink));
-        let endpoint = self.endpoint.clone();
+        let (plugin, endpoint) = (Arc::clone(&self.plugin), self.endpoint.clone());
         let thread = std::thread::spawn(move || {
-            let plugin = plugin();
             let url = sink.url();
             let (began, before) = (Instant::now(), sink.count());
             let mut made = Vec::new();

@@ -15,6 +15,7 @@ pub(super) struct Meter {
     endpoint: String,
     metrics: Metrics,
     delivered: Counter,
+    succeeded: Counter,
     breaker: Gauge,
     limit: Gauge,
     in_flight: Gauge,
@@ -31,6 +32,7 @@ impl Meter {
             endpoint: endpoint.to_owned(),
             metrics: metrics.clone(),
             delivered: metrics.deliveries.get_or_create(&delivered).clone(),
+            succeeded: metrics.attempts.get_or_create(&label(endpoint, "success")).clone(),
             breaker: metrics.breaker_state.get_or_create(&one).clone(),
             limit: metrics.concurrency_limit.get_or_create(&one).clone(),
             in_flight: metrics.in_flight.get_or_create(&one).clone(),
@@ -60,9 +62,12 @@ impl Meter {
 
     /// Counts an attempt of this class of failure, or none.
     pub(super) fn attempt(&self, class: Option<&str>, took: Duration) {
-        let class = class.unwrap_or("success").to_owned();
-        let label = AttemptLabel { endpoint: self.endpoint.clone(), class };
-        self.metrics.attempts.get_or_create(&label).inc();
+        match class {
+            None => self.succeeded.inc(),
+            Some(class) => {
+                self.metrics.attempts.get_or_create(&label(&self.endpoint, class)).inc()
+            }
+        };
         self.duration.observe(took.as_secs_f64());
     }
 
@@ -75,4 +80,8 @@ impl Meter {
             other => self.metrics.delivery(&self.endpoint, other),
         }
     }
+}
+
+fn label(endpoint: &str, class: &str) -> AttemptLabel {
+    AttemptLabel { endpoint: endpoint.to_owned(), class: class.to_owned() }
 }

@@ -26,6 +26,8 @@ const MAX_REASON: usize = 1_024;
 #[derive(Clone)]
 pub(super) struct Callable {
     pre: WorldPre<State>,
+    /// Where `transform` is: of what else there is, nothing is looked up for an event.
+    transform: transform::GuestIndices,
     /// Where `reply` is, if it is exported.
     pub(super) replies: Option<reply::GuestIndices>,
     gate: Arc<Gate>,
@@ -60,11 +62,13 @@ impl Callable {
     /// For calls in `environment`.
     pub(super) fn new(
         pre: WorldPre<State>,
+        transform: transform::GuestIndices,
         replies: Option<reply::GuestIndices>,
         gate: Arc<Gate>,
         environment: Environment,
     ) -> Self {
-        Self { pre, replies, gate, environment: Arc::new(environment), version: String::new() }
+        let (environment, version) = (Arc::new(environment), String::new());
+        Self { pre, transform, replies, gate, environment, version }
     }
 
     /// The same component in another environment.
@@ -243,8 +247,9 @@ impl Plugin {
                 &event.event_id,
                 memory,
                 |store| {
-                    let world = callable.pre.instantiate(&mut *store)?;
-                    world.callhook_plugin_transform().call_transform(store, &given, &draft)
+                    let instance = callable.pre.instance_pre().instantiate(&mut *store)?;
+                    let transform = callable.transform.load(&mut *store, &instance)?;
+                    transform.call_transform(store, &given, &draft)
                 },
                 outcome,
             )

@@ -14,7 +14,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::artefact::Fingerprint;
-use super::bindings::{World, WorldPre, about, reply};
+use super::bindings::{World, WorldPre, about, reply, transform};
 use super::cache::{Cache, Compiled};
 use super::call::Callable;
 use super::directory::Directory;
@@ -225,7 +225,7 @@ impl Runtime {
             self.linker.instantiate_pre(component).and_then(WorldPre::new).map_err(|error| {
                 match survey::newer(&survey.imports) {
                     Some(found) => LoadErrorKind::TooNew { found: found.clone(), served: SERVED },
-                    None => LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT)),
+                    None => mismatch(&error),
                 }
             })?;
         Ok((pre, survey))
@@ -248,8 +248,11 @@ impl Runtime {
             memory: spec.memory,
             rehearsal: None,
         };
-        let replies = if seen.survey.replies { Some(find_reply(&pre)?) } else { None };
-        let callable = Callable::new(pre, replies, Arc::clone(&self.gate), environment);
+        let transform =
+            transform::GuestIndices::new(pre.instance_pre()).map_err(|error| mismatch(&error))?;
+        let replies = seen.survey.replies.then(|| reply::GuestIndices::new(pre.instance_pre()));
+        let replies = replies.transpose().map_err(|error| mismatch(&error))?;
+        let callable = Callable::new(pre, transform, replies, Arc::clone(&self.gate), environment);
         let told = callable.call("(describe)", |world, store| {
             world.callhook_plugin_about().call_describe(store)
         })?;
@@ -286,10 +289,9 @@ impl PluginSource {
     }
 }
 
-/// Where the plugin exports `reply`.
-fn find_reply(pre: &WorldPre<State>) -> Result<reply::GuestIndices, LoadErrorKind> {
-    reply::GuestIndices::new(pre.instance_pre())
-        .map_err(|error| LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT)))
+/// Why what it imports and exports does not fit.
+fn mismatch(error: &wasmtime::Error) -> LoadErrorKind {
+    LoadErrorKind::Mismatch(one_line(&format!("{error:#}"), MAX_TEXT))
 }
 
 /// Why the engine does not compile it.

@@ -161,6 +161,15 @@ pub(super) fn connect_reader(path: &Path) -> anyhow::Result<Connection> {
     Ok(connection)
 }
 
+/// Opens the file at `path`, which is there, for carrying its log over beside the service.
+pub(super) fn connect_carrier(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
 /// Opens the file at `path`, which is there, for small changes beside a service that may run.
 pub(super) fn connect_editor(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

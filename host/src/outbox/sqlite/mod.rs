@@ -10,6 +10,7 @@
 
 mod append;
 mod apply;
+mod carry;
 mod change;
 mod check;
 mod external;
@@ -48,6 +49,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
+use self::carry::Carrier;
 use self::change::{Change, ChangeStep};
 pub use self::external::{SqliteEditor, SqliteReader};
 use self::file::{Lock, Opened};
@@ -132,6 +134,7 @@ impl SqliteOutbox {
             path: path.to_owned(),
             commits: progress.commits,
             space: Space::new(path),
+            carrier: Carrier::new(path),
             upkeep: upkeep::State::new(progress.oldest),
         };
         writer.look_around();

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::apply::{Effects, apply};
+use super::carry::Carrier;
 use super::queue::Operation;
 use super::space::Space;
 use super::{Shared, hold, progress, recovery, upkeep};
@@ -20,10 +21,6 @@ use crate::outbox::{Class, Pressure};
 
 /// How long to wait before a failed transaction is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// From so many pages (4 MiB) on, the log is carried over into the file when nothing else is to do.
-/// It is cheaper the more of it there is, and must not run inside a commit that somebody waits for.
-const LOG_PAGES: i64 = 1_024;
 
 /// What the writer has in hand.
 pub(super) struct Writer {
@@ -34,6 +31,7 @@ pub(super) struct Writer {
     /// The number of the last transaction that was confirmed.
     pub(super) commits: i64,
     pub(super) space: Space,
+    pub(super) carrier: Carrier,
     pub(super) upkeep: upkeep::State,
 }
 
@@ -53,7 +51,8 @@ impl Writer {
             failpoint!("outbox-taken");
             self.keep_up(&mut batch);
             if batch.is_empty() {
-                self.idle();
+                self.carry();
+                self.give_back();
                 continue;
             }
             let Some(effects) = self.commit_at_last(&batch) else {
@@ -69,8 +68,9 @@ impl Writer {
                 let _unheard = operation.done.send(());
             }
             failpoint!("outbox-acknowledged");
+            self.carry();
             if self.shared.queue.is_empty() {
-                self.idle();
+                self.give_back();
             }
         }
         failpoint!("outbox-drained");
@@ -199,27 +199,24 @@ impl Writer {
         }
     }
 
-    /// Carries the log over into the file if it is worth it, and gives free space back.
-    fn idle(&mut self) {
+    /// Has the log carried over into the file if it is worth it.
+    fn carry(&mut self) {
         let Some(connection) = &self.connection else { return };
-        let done = match checkpoint(connection, "NOOP") {
-            Ok((log, carried)) if log - carried >= LOG_PAGES => {
-                failpoint!("outbox-before-checkpoint");
-                let done = checkpoint(connection, "PASSIVE").map(drop);
-                failpoint!("outbox-after-checkpoint");
-                done
-            }
-            small => small.map(drop),
-        };
-        if let Err(error) = done.and_then(|()| upkeep::give_back(connection)) {
+        let done = self.carrier.carry(connection);
+        self.tidied(done);
+    }
+
+    /// Gives free space back.
+    fn give_back(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        let done = upkeep::give_back(connection);
+        self.tidied(done);
+    }
+
+    fn tidied(&mut self, done: rusqlite::Result<()>) {
+        if let Err(error) = done {
             tracing::warn!(%error, "The outbox could not be tidied up; it will be tried again.");
             self.recover(&error);
         }
     }
-}
-
-/// The pages in the log, and how many of them are carried over.
-pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
-    let sql = format!("PRAGMA wal_checkpoint({mode})");
-    connection.prepare_cached(&sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
 }
