@@ -124,6 +124,15 @@ impl Line {
         (sent / began.elapsed().as_secs_f64(), used / sent)
     }
 
+    /// Waits until so many have arrived: who measures next is not to wait behind them.
+    async fn received(&self, count: u64) {
+        let began = Instant::now();
+        while self.sink.count() < count {
+            assert!(began.elapsed() < Duration::from_mins(1), "{count} do not arrive");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// When what was made at these times has arrived, all of it.
     async fn arrived(&self, first: u64, made: &[Instant]) -> Latencies {
         let (began, mut kept) = (Instant::now(), Vec::new());
@@ -187,10 +196,11 @@ pub(crate) async fn run(path: &Path, bare: &Bare, with: &str) -> Vec<Figure> {
     let numbers = AtomicU64::new(0);
     let next = || numbers.fetch_add(9_000_000, Ordering::Relaxed);
     let line = Line::start(path, "live", Sink::start().await);
+    let before = line.sink.count();
     let maker = line.make(next(), None);
     tokio::time::sleep(WARM_UP).await;
     let (rate, each) = line.measure(TIME).await;
-    maker.stop();
+    line.received(before + maker.stop().len() as u64).await;
     let share = 100.0 * rate / bare.rate;
     let mut figures = vec![
         figure(

@@ -64,9 +64,7 @@ impl Meter {
     pub(super) fn attempt(&self, class: Option<&str>, took: Duration) {
         match class {
             None => self.succeeded.inc(),
-            Some(class) => {
-                self.metrics.attempts.get_or_create(&label(&self.endpoint, class)).inc()
-            }
+            Some(class) => self.metrics.attempts.get_or_create(&label(&self.endpoint, class)).inc(),
         };
         self.duration.observe(took.as_secs_f64());
     }

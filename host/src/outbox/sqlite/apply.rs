@@ -87,11 +87,12 @@ pub(super) fn apply(
     let now = operation.at;
     match &operation.work {
         Work::Append(commit) => append::append(connection, commit, now, pressure, effects),
-        Work::Settle { seq, settlement } => {
-            settle::settle(connection, *seq, settlement, now, effects)
+        Work::Settle { seq, place, settlement } => {
+            settle::settle(connection, (*seq, place), settlement, now, effects)
         }
-        Work::Judged { seq, id, judged } => {
-            settle::settle_judged(connection, (*seq, id), judged, now, pressure, effects)
+        Work::Judged { seq, place, id, judged } => {
+            let request = (*seq, place, id.as_str());
+            settle::settle_judged(connection, request, judged, now, pressure, effects)
         }
         Work::Expire(seqs) => settle::expire(connection, seqs, now, effects),
         Work::Spoilt { seq, reason } => {

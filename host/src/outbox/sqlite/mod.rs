@@ -55,6 +55,7 @@ pub use self::external::{SqliteEditor, SqliteReader};
 use self::file::{Lock, Opened};
 use self::prune::Pruned;
 use self::queue::{Operation, Work};
+use self::settle::Place;
 use self::shared::Shared;
 use self::space::Space;
 use self::watch::Check;
@@ -154,10 +155,10 @@ impl SqliteOutbox {
     }
 
     /// Queues what settles this claim, unless the claim has run out.
-    fn settle_by(&self, claimed: &Claimed, work: impl FnOnce(i64) -> Work) -> Receipt {
-        let seq = hold(&self.shared.reader).settling(claimed);
-        if let Some(seq) = seq {
-            return self.push(work(seq));
+    fn settle_by(&self, claimed: &Claimed, work: impl FnOnce(i64, Place) -> Work) -> Receipt {
+        let settling = hold(&self.shared.reader).settling(claimed);
+        if let Some((seq, place)) = settling {
+            return self.push(work(seq, place));
         }
         tracing::debug!(request = claimed.id, "A claim that ran out settles nothing.");
         let (done, receipt) = Receipt::new();
@@ -276,12 +277,12 @@ impl Outbox for SqliteOutbox {
     }
 
     fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt {
-        self.settle_by(claimed, |seq| Work::Settle { seq, settlement })
+        self.settle_by(claimed, |seq, place| Work::Settle { seq, place, settlement })
     }
 
     fn settle_judged(&self, claimed: &Claimed, judged: Judged) -> Receipt {
         let (id, judged) = (claimed.id.clone(), Box::new(judged));
-        self.settle_by(claimed, |seq| Work::Judged { seq, id, judged })
+        self.settle_by(claimed, |seq, place| Work::Judged { seq, place, id, judged })
     }
 
     fn retry<'a>(&'a self, which: &'a Selection) -> BoxFuture<'a, anyhow::Result<u64>> {

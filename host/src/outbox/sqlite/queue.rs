@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::change::ChangeStep;
 use super::hold;
 use super::prune::Pruned;
+use super::settle::Place;
 use super::timeline::Stamp;
 use crate::outbox::{Commit, Judged, Settlement};
 
@@ -38,10 +39,12 @@ pub(super) enum Work {
     Settle {
         /// The request.
         seq: i64,
+        /// Its lane.
+        place: Place,
         settlement: Settlement,
     },
     /// Store what follows from a judged reply to a claimed request.
-    Judged { seq: i64, id: String, judged: Box<Judged> },
+    Judged { seq: i64, place: Place, id: String, judged: Box<Judged> },
     /// Finish these as expired; nobody has them in hand.
     Expire(Vec<i64>),
     /// Bury a request that cannot be read.

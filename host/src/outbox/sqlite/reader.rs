@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 use super::check::sum;
 use super::head::{Head, head, head_columns};
 use super::recovery::closed;
+use super::settle::Place;
 use super::stock::{self, Stock};
 use super::{list, memory};
 use crate::outbox::{Claimed, Claims, MemoryScope, StoredEvent};
@@ -40,9 +41,15 @@ pub(super) struct Reader {
 #[derive(Debug)]
 struct Lease {
     /// Without one, the outbox itself has it in hand.
-    number: Option<i64>,
+    claim: Option<Claim>,
     /// Its settlement is on its way to the disk.
     settling: bool,
+}
+
+#[derive(Debug)]
+struct Claim {
+    number: i64,
+    endpoint: String,
 }
 
 /// What a look for due requests found.
@@ -188,7 +195,8 @@ impl Reader {
         let heads = self.stocks.get_mut(endpoint).map_or(Vec::new(), |stock| stock.take(max));
         let lease = |head: Head| {
             let number = LEASES.fetch_add(1, Ordering::Relaxed);
-            self.claimed.insert(head.seq, Lease { number: Some(number), settling: false });
+            let claim = Some(Claim { number, endpoint: head.endpoint.clone() });
+            self.claimed.insert(head.seq, Lease { claim, settling: false });
             self.places.insert(number, head.seq);
             (head, number)
         };
@@ -227,7 +235,7 @@ impl Reader {
         }
         let spoilt = filled?;
         for (seq, _) in &spoilt {
-            self.claimed.insert(*seq, Lease { number: None, settling: true });
+            self.claimed.insert(*seq, Lease { claim: None, settling: true });
         }
         Ok(spoilt)
     }
@@ -239,7 +247,7 @@ impl Reader {
         now: i64,
         want: usize,
     ) -> rusqlite::Result<Vec<(i64, String)>> {
-        let most = want.max(stock::OLDEST);
+        let most = want.max(stock::READ);
         let mut spoilt = Vec::new();
         let found = self.free(OLDEST, endpoint, now, most)?;
         let mut all = found.len() < most;
@@ -349,24 +357,28 @@ impl Reader {
             }
         }
         for &seq in &seqs {
-            self.claimed.insert(seq, Lease { number: None, settling: true });
+            self.claimed.insert(seq, Lease { claim: None, settling: true });
             self.stocks.values_mut().for_each(|stock| stock.remove(seq));
         }
         Ok(seqs)
     }
 
-    /// The place of a request, if this claim of it is to be settled; and that only once.
-    pub(super) fn settling(&mut self, claimed: &Claimed) -> Option<i64> {
+    /// The request and its lane, if this claim of it is to be settled; and that only once.
+    pub(super) fn settling(&mut self, claimed: &Claimed) -> Option<(i64, Place)> {
         let seq = *self.places.get(&claimed.lease)?;
         let lease = self.claimed.get_mut(&seq)?;
-        (!std::mem::replace(&mut lease.settling, true)).then_some(seq)
+        if std::mem::replace(&mut lease.settling, true) {
+            return None;
+        }
+        let endpoint = lease.claim.as_ref()?.endpoint.clone();
+        Some((seq, Place { endpoint, lane: claimed.lane.clone() }))
     }
 
     /// Forgets that these are claimed.
     pub(super) fn release(&mut self, seqs: &[i64]) {
         for seq in seqs {
-            if let Some(number) = self.claimed.remove(seq).and_then(|lease| lease.number) {
-                self.places.remove(&number);
+            if let Some(claim) = self.claimed.remove(seq).and_then(|lease| lease.claim) {
+                self.places.remove(&claim.number);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::{Effects, millis};
 use super::head::{head, head_columns};
@@ -14,6 +14,7 @@ use crate::outbox::{Attempt, Charge, Judged, Pressure, Settlement};
 const ATTEMPTS_KEPT: i64 = 5;
 
 /// The lane of a request.
+#[derive(Debug)]
 pub(super) struct Place {
     pub(super) endpoint: String,
     pub(super) lane: String,
@@ -34,29 +35,30 @@ struct Failing {
     aside: bool,
 }
 
-/// Settles the request at `seq`. Does nothing if somebody else has finished it meanwhile.
+/// Settles the request at `seq`, which is of the lane at `place`. Does nothing if somebody else
+/// has finished it meanwhile.
 pub(super) fn settle(
     connection: &Connection,
-    seq: i64,
+    (seq, place): (i64, &Place),
     settlement: &Settlement,
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
-    settle_and(connection, seq, settlement, now, effects, |_| Ok(()))
+    settle_and(connection, (seq, place), settlement, now, effects, |_| Ok(()))
 }
 
-/// [`settle`], and all that follows from a reply that a plugin was asked about. `(seq, id)` is
+/// [`settle`], and all that follows from a reply that a plugin was asked about. `id` is that of
 /// the request.
 pub(super) fn settle_judged(
     connection: &Connection,
-    (seq, id): (i64, &str),
+    (seq, place, id): (i64, &Place, &str),
     judged: &Judged,
     now: Stamp,
     pressure: Pressure,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
     let Judged { settlement, follow_ups: next, memory, failure } = judged;
-    settle_and(connection, seq, settlement, now, effects, |effects| {
+    settle_and(connection, (seq, place), settlement, now, effects, |effects| {
         follow_ups::store(connection, seq, next, now, pressure, effects)
     })?;
     for change in memory {
@@ -72,7 +74,7 @@ pub(super) fn settle_judged(
 /// it is finished by this.
 fn settle_and(
     connection: &Connection,
-    seq: i64,
+    (seq, place): (i64, &Place),
     settlement: &Settlement,
     now: Stamp,
     effects: &mut Effects,
@@ -80,7 +82,7 @@ fn settle_and(
 ) -> rusqlite::Result<()> {
     effects.settled.push(seq);
     let end = |state, reason, charge| finish(connection, seq, &End { state, reason, charge }, now);
-    let (place, attempt) = match settlement {
+    let (waited, attempt) = match settlement {
         Settlement::Delivered(attempt) => (end("delivered", None, 1)?, Some(attempt)),
         Settlement::Dead { attempt, reason } => (end("dead", Some(reason), 1)?, Some(attempt)),
         Settlement::Expired => (end("expired", Some(EXPIRED), 0)?, None),
@@ -90,7 +92,9 @@ fn settle_and(
         }
         Settlement::GivenBack(wait) => (put_off(connection, seq, *wait, None, now)?, None),
     };
-    let Some(place) = place else { return Ok(()) };
+    if !waited {
+        return Ok(());
+    }
     if let Some(attempt) = attempt {
         store_attempt(connection, seq, attempt)?;
     }
@@ -103,7 +107,7 @@ fn settle_and(
         effects.comes_due(&place.endpoint, now.due.saturating_add(millis(*wait)));
     }
     if finished || matches!(settlement, Settlement::Later { aside: true, .. }) {
-        give_turn(connection, &place, now, effects)?;
+        give_turn(connection, place, now, effects)?;
     }
     effects.change(&place.endpoint);
     Ok(())
@@ -121,7 +125,10 @@ pub(super) fn expire(
     for &seq in seqs {
         effects.settled.push(seq);
         let end = End { state: "expired", reason: Some(EXPIRED), charge: 0 };
-        if let Some(place) = finish(connection, seq, &end, now)? {
+        let place = place(connection, seq)?;
+        if finish(connection, seq, &end, now)?
+            && let Some(place) = place
+        {
             give_turn(connection, &place, now, effects)?;
             effects.pending -= 1;
             effects.change(&place.endpoint);
@@ -140,54 +147,59 @@ pub(super) fn bury(
     effects: &mut Effects,
 ) -> rusqlite::Result<bool> {
     let end = End { state: "dead", reason: Some(reason), charge: 0 };
-    let Some(place) = finish(connection, seq, &end, now)? else { return Ok(false) };
+    let place = place(connection, seq)?;
+    let (true, Some(place)) = (finish(connection, seq, &end, now)?, place) else {
+        return Ok(false);
+    };
     give_turn(connection, &place, now, effects)?;
     effects.pending -= 1;
     effects.change(&place.endpoint);
     Ok(true)
 }
 
-fn finish(
-    connection: &Connection,
-    seq: i64,
-    end: &End<'_>,
-    now: Stamp,
-) -> rusqlite::Result<Option<Place>> {
-    connection
+/// `false` if it is finished already. Asks for nothing back: SQLite would keep a copy of every
+/// page that it changes until the statement is done.
+fn finish(connection: &Connection, seq: i64, end: &End<'_>, now: Stamp) -> rusqlite::Result<bool> {
+    let finished = connection
         .prepare_cached(
             "UPDATE requests
              SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + ?5
-             WHERE seq = ?1 AND state IN ('waiting', 'behind') RETURNING endpoint, lane",
+             WHERE seq = ?1 AND state IN ('waiting', 'behind')",
         )?
-        .query_row(params![seq, end.state, end.reason, now.wall, end.charge], place)
-        .optional()
+        .execute(params![seq, end.state, end.reason, now.wall, end.charge])?;
+    Ok(finished == 1)
 }
 
+/// `false` if it is finished already.
 fn put_off(
     connection: &Connection,
     seq: i64,
     wait: Duration,
     failing: Option<Failing>,
     now: Stamp,
-) -> rusqlite::Result<Option<Place>> {
+) -> rusqlite::Result<bool> {
     let charge = failing.map_or(Charge::Nothing, |failing| failing.charge);
     let (charged, refused) = (charge != Charge::Nothing, charge == Charge::Refusal);
     let aside = failing.is_some_and(|failing| failing.aside);
     let due = now.due.saturating_add(millis(wait));
     // What is not its own fault does not cost it its turn.
     let failed = charged.then_some(now.due);
-    connection
+    let waits = connection
         .prepare_cached(
             "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + ?4,
                 aside = max(aside, ?5), failing = coalesce(failing, ?6), refusals = refusals + ?7
-             WHERE seq = ?1 AND state = 'waiting' RETURNING endpoint, lane",
+             WHERE seq = ?1 AND state = 'waiting'",
         )?
-        .query_row(params![seq, due, now.due, charged, aside, failed, refused], place)
-        .optional()
+        .execute(params![seq, due, now.due, charged, aside, failed, refused])?;
+    Ok(waits == 1)
 }
 
-fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
-    Ok(Place { endpoint: row.get(0)?, lane: row.get(1)? })
+/// The lane of the request at `seq`.
+fn place(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Place>> {
+    connection
+        .prepare_cached("SELECT endpoint, lane FROM requests WHERE seq = ?1")?
+        .query_row(params![seq], |row| Ok(Place { endpoint: row.get(0)?, lane: row.get(1)? }))
+        .optional()
 }
 
 fn store_attempt(connection: &Connection, request: i64, done: &Attempt) -> rusqlite::Result<()> {
