@@ -11,9 +11,6 @@
     reason = "what cannot be set up cannot be measured"
 )]
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 mod backlog;
 mod bare;
 mod cost;
@@ -24,6 +21,10 @@ mod sink;
 mod storm;
 
 use std::path::PathBuf;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A line of the table.
 struct Figure {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::breaker::{Change, Sign};
 use super::credentials::Credentials;
-use super::exchange::{Client, Reply};
+use super::exchange::{Client, Reply, Sent};
 use super::failure::{Patience, SendFailure};
 use super::follow::follow;
 use super::gate::{Gate, Lesson, Room};
@@ -49,6 +49,8 @@ pub(super) struct Turn {
 
 /// What an attempt brought.
 pub(super) struct Outcome {
+    /// It says something of the endpoint, and not of another host only.
+    pub(super) own: bool,
     pub(super) reply: Option<Reply>,
     pub(super) failure: Option<SendFailure>,
     pub(super) began: Moment,
@@ -139,19 +141,20 @@ impl Endpoint {
             return;
         }
         failpoint!("delivery-before-send");
-        let (reply, failure) = match self.client.send_at(&claimed, began.wall).await {
+        let Sent { own, result } = self.client.send_at(&claimed, began.wall).await;
+        let (reply, failure) = match result {
             Ok(reply) => {
-                let failure = reply.failure(&self.settings.success);
+                let failure = reply.failure(&self.settings.success, own);
                 (Some(reply), failure)
             }
             Err(failure) => (None, Some(failure)),
         };
         failpoint!("delivery-replied");
         let ended = self.clock.now();
-        if let Some(reply) = &reply {
+        if let Some(reply) = reply.as_ref().filter(|_| own) {
             self.compare_clocks(reply, began.wall, ended.wall);
         }
-        let outcome = Outcome { reply, failure, began, ended };
+        let outcome = Outcome { own, reply, failure, began, ended };
         if outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Gone) {
             self.disable().await;
         }
@@ -185,7 +188,8 @@ impl Endpoint {
         let mut lesson = lesson(&outcome, asked, turn.probe);
         if let Some(judgement) = judgement {
             let failure = verdict::judged(judgement);
-            lesson.pushed_back |= outcome.failure.is_none()
+            lesson.pushed_back |= outcome.own
+                && outcome.failure.is_none()
                 && failure.as_ref().is_some_and(SendFailure::is_push_back);
             outcome.failure = failure;
         }
@@ -212,7 +216,7 @@ impl Endpoint {
 
     /// Looks what the endpoint's own clock shows.
     fn compare_clocks(&self, reply: &Reply, began: Timestamp, ended: Timestamp) {
-        let Some(date) = verdict::dated(reply).filter(|_| reply.own) else { return };
+        let Some(date) = verdict::dated(reply) else { return };
         let mut skew = self.standing.skew();
         let news = skew.learn(date, began, ended);
         let Some(seconds) = skew.seconds() else { return };
@@ -361,8 +365,11 @@ fn waits(attempt: Attempt, wait: Duration) -> Settlement {
 
 fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
     let failure = outcome.failure.as_ref();
-    let sign = failure.map_or(Some(Sign::Good), SendFailure::sign);
     let took = outcome.ended.since(outcome.began);
+    if !outcome.own {
+        return Lesson { sign: None, took, pushed_back: false, quiet: None, probe };
+    }
+    let sign = failure.map_or(Some(Sign::Good), SendFailure::sign);
     let throttled = outcome
         .reply
         .as_ref()
@@ -377,7 +384,7 @@ fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
 }
 
 fn record(outcome: Outcome) -> Attempt {
-    let Outcome { reply, failure, began, ended } = outcome;
+    let Outcome { own: _, reply, failure, began, ended } = outcome;
     let (status, reply, truncated) = match reply {
         Some(reply) => (Some(reply.status.as_u16()), reply.body, reply.truncated),
         None => (None, Vec::new(), false),

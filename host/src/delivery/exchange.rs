@@ -21,6 +21,7 @@ use super::resolver::Resolver;
 use super::settings::EndpointSettings;
 use super::signature::Signer;
 use super::stamp::stamp;
+use crate::hosts::Target;
 use crate::outbox::Claimed;
 use crate::redact;
 
@@ -50,8 +51,13 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
     /// There was more than `body`.
     pub(super) truncated: bool,
-    /// It is the endpoint's own.
+}
+
+/// What became of a request.
+pub(super) struct Sent {
+    /// It was for the endpoint's own host and port, so what it met says something of the endpoint.
     pub(super) own: bool,
+    pub(super) result: Result<Reply, SendFailure>,
 }
 
 impl Client {
@@ -71,19 +77,29 @@ impl Client {
 
     /// Sends the request once, as it is `now`, and reads the reply. Redirects are not followed, and
     /// nothing is unpacked.
-    pub(super) async fn send_at(
+    pub(super) async fn send_at(&self, claimed: &Claimed, now: Timestamp) -> Sent {
+        match url(claimed).and_then(|url| Ok((self.connector.admit(&url)?, url))) {
+            Ok((target, url)) => {
+                let own = target.own;
+                Sent { own, result: self.send_to(target, url, claimed, now).await }
+            }
+            Err(failure) => Sent { own: false, result: Err(failure) },
+        }
+    }
+
+    async fn send_to(
         &self,
+        target: Target,
+        url: Uri,
         claimed: &Claimed,
         now: Timestamp,
     ) -> Result<Reply, SendFailure> {
-        let url = url(claimed)?;
-        let target = self.connector.admit(&url)?;
         let credential = self.credentials.header().filter(|_| target.own);
         let mut message = message(claimed, url, credential)?;
         stamp(message.headers_mut(), claimed, &self.signer, now)?;
         self.connector.greet_proxy(&target, message.headers_mut());
         if !target.own {
-            return Ok(Reply { own: false, ..self.exchange(message).await? });
+            return self.exchange(message).await;
         }
         let (head, body) = message.into_parts();
         let attempt = async || {
@@ -116,11 +132,12 @@ impl Client {
 
 impl Reply {
     /// Why this is no success, if it is none; `success` are statuses that count as one beside 2xx.
-    pub(super) fn failure(&self, success: &[u16]) -> Option<SendFailure> {
+    /// `own` says whether it is the endpoint's own.
+    pub(super) fn failure(&self, success: &[u16], own: bool) -> Option<SendFailure> {
         if self.status.is_success() || success.contains(&self.status.as_u16()) {
             return None;
         }
-        if !self.own && matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::GONE) {
+        if !own && matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::GONE) {
             return Some(SendFailure::Elsewhere(self.status));
         }
         if !self.status.is_redirection() {
@@ -182,5 +199,5 @@ async fn read(response: Response<Incoming>) -> Result<Reply, SendFailure> {
             break;
         }
     }
-    Ok(Reply { status: head.status, headers: head.headers, body, truncated, own: true })
+    Ok(Reply { status: head.status, headers: head.headers, body, truncated })
 }

@@ -31,6 +31,9 @@ use crate::metrics::AttemptLabel;
 use crate::outbox::{Claimed, Class, Commit, NewRequest, SqliteOutbox, request_id};
 use crate::request::Request;
 
+/// The `url` of an endpoint of which it does not matter.
+const NOWHERE: &str = "http://127.0.0.1/";
+
 const SOON: Duration = Duration::from_millis(5);
 
 /// An outbox, and a delivery that may run on it.
@@ -41,6 +44,8 @@ struct Rig {
     endpoints: Option<Endpoints>,
     changes: Option<Changes>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// Where endpoints are that are said to be nowhere in particular.
+    home: Option<Url>,
 }
 
 impl Rig {
@@ -53,6 +58,7 @@ impl Rig {
             endpoints: None,
             changes: None,
             running: None,
+            home: None,
         };
         rig.open();
         rig
@@ -62,6 +68,21 @@ impl Rig {
         let path = self.folder.path().join("outbox.db");
         let outbox = SqliteOutbox::open(&path, Clock::system(), self.metrics.clone()).unwrap();
         self.outbox = Some(Arc::new(outbox));
+    }
+
+    /// At home at this receiver.
+    fn at(receiver: &Receiver) -> Self {
+        Self { home: Some(Url::parse(&receiver.url("/")).unwrap()), ..Self::new() }
+    }
+
+    fn homed(&self, endpoints: Vec<EndpointSettings>) -> Vec<EndpointSettings> {
+        let homed = |endpoint: EndpointSettings| match &self.home {
+            Some(home) if endpoint.url.as_str() == NOWHERE => {
+                EndpointSettings { url: home.clone(), ..endpoint }
+            }
+            _ => endpoint,
+        };
+        endpoints.into_iter().map(homed).collect()
     }
 
     fn start(&mut self, endpoints: Vec<EndpointSettings>) {
@@ -83,6 +104,7 @@ impl Rig {
         clock: &Clock,
     ) {
         let outbox = self.outbox.as_ref().unwrap();
+        let endpoints = self.homed(endpoints);
         let delivery = Delivery::new(endpoints, outbox, judge, clock, &self.metrics).unwrap();
         self.endpoints = Some(delivery.endpoints());
         self.changes = Some(delivery.changes());
@@ -102,7 +124,7 @@ impl Rig {
     /// From now on the settings say this.
     async fn change(&self, endpoints: Vec<EndpointSettings>) {
         let changes = self.changes.as_ref().unwrap();
-        changes.apply(changes.prepare(endpoints).unwrap()).await;
+        changes.apply(changes.prepare(self.homed(endpoints)).unwrap()).await;
     }
 
     async fn append(&self, requests: Vec<NewRequest>) {
@@ -157,7 +179,7 @@ async fn until(condition: impl Fn() -> bool) {
 fn endpoint(name: &str) -> EndpointSettings {
     EndpointSettings {
         name: name.to_owned(),
-        url: Url::parse("http://127.0.0.1/").unwrap(),
+        url: Url::parse(NOWHERE).unwrap(),
         // The receivers are on ports of their own, and the others are nowhere.
         delivery: DeliveryConfig {
             schedule: vec![SOON; 4],
@@ -196,7 +218,7 @@ fn to(url: &str, event: &str, lane: &str) -> NewRequest {
         generation: 0,
         expires_in: None,
         class: Class::Core,
-        base: "http://127.0.0.1/".to_owned(),
+        base: NOWHERE.to_owned(),
         request: Request { method: "POST".to_owned(), ..Request::draft(url) },
     }
 }
@@ -204,7 +226,7 @@ fn to(url: &str, event: &str, lane: &str) -> NewRequest {
 #[tokio::test]
 async fn a_success_completes_and_carries_the_hosts_headers() {
     let receiver = Receiver::start(|_| Answer::Status(204)).await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     rig.start(vec![endpoint("crm")]);
     let mut new = to(&receiver.url("/in?caller=%2B420"), "e.1", "a");
     new.request.body = b"hello".to_vec();
@@ -230,7 +252,7 @@ async fn a_success_completes_and_carries_the_hosts_headers() {
 async fn what_a_receiver_missed_while_it_was_down_arrives_in_order() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
     let address = receiver.stop().await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     rig.start(vec![like(|d| d.schedule = vec![SOON; 100_000])]);
     let url = format!("http://{address}/");
     rig.append((0..5).map(|number| to(&url, &format!("e{number}"), "a")).collect()).await;
@@ -251,7 +273,7 @@ async fn a_failing_request_holds_up_its_own_lane_only() {
         _ => Answer::Status(200),
     })
     .await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     rig.start(vec![like(|d| d.schedule = vec![SOON, SOON])]);
     let url = receiver.url("/");
     let new = [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a"), ("b2", "b")];
@@ -276,7 +298,7 @@ async fn a_failing_request_holds_up_its_own_lane_only() {
 #[tokio::test]
 async fn a_refused_request_is_dead_after_three_attempts() {
     let receiver = Receiver::start(|_| Answer::Body(404, b"no such call".to_vec())).await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     rig.start(vec![endpoint("crm")]);
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
     rig.wait_for(1, "dead").await;
@@ -293,7 +315,7 @@ async fn a_redirect_is_not_followed_and_its_target_is_named() {
         Answer::Headers(308, vec![("location", format!("{}?caller=420123", seen.url("/new")))])
     })
     .await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     rig.start(vec![endpoint("crm")]);
     rig.append(vec![to(&receiver.url("/old"), "e1", "a")]).await;
     rig.wait_for(1, "dead").await;
@@ -310,7 +332,7 @@ async fn a_reply_that_never_ends_is_cut_off_by_the_deadline() {
         _ => Answer::Status(200),
     })
     .await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     let timeout = Duration::from_millis(100);
     rig.start(vec![like(|d| d.timeout = timeout)]);
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
@@ -322,7 +344,7 @@ async fn a_reply_that_never_ends_is_cut_off_by_the_deadline() {
 #[tokio::test]
 async fn a_huge_reply_is_read_up_to_sixteen_kibibytes() {
     let receiver = Receiver::start(|_| Answer::Body(200, vec![b'x'; 50 << 20])).await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     rig.start(vec![endpoint("crm")]);
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
     rig.wait_for(1, "delivered").await;
@@ -334,7 +356,7 @@ async fn a_huge_reply_is_read_up_to_sixteen_kibibytes() {
 async fn a_reply_can_ask_for_a_later_attempt() {
     let receiver =
         Receiver::start(|_| Answer::Headers(503, vec![("retry-after", "3600".to_owned())])).await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     rig.start(vec![endpoint("crm")]);
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
     until(|| rig.query::<i64>("SELECT attempts FROM requests") == 1).await;
@@ -368,7 +390,7 @@ async fn a_receiver_of_an_unknown_ca_gets_nothing_until_the_ca_is_trusted() {
 #[tokio::test]
 async fn what_waits_is_sent_after_a_restart() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     let url = receiver.url("/");
     rig.append((0..3).map(|number| to(&url, &format!("e{number}"), "a")).collect()).await;
     rig.outbox = None;
@@ -388,7 +410,7 @@ async fn a_slow_endpoint_holds_a_few_exchanges_and_no_other_endpoint() {
         _ => Answer::Status(200),
     })
     .await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     rig.start(vec![endpoint("crm"), endpoint("other")]);
     let slow = (0..100).map(|n| to(&receiver.url("/slow"), &format!("e{n}"), &n.to_string()));
     rig.append(slow.collect()).await;
@@ -411,7 +433,7 @@ async fn a_shutdown_lets_what_is_in_flight_finish_and_starts_nothing_more() {
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
     let receiver = Receiver::start(move |_| Answer::When(Arc::clone(&held))).await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     rig.start(vec![endpoint("crm")]);
     let url = receiver.url("/");
     rig.append(vec![to(&url, "e1", "a"), to(&url, "e2", "a")]).await;
@@ -448,7 +470,7 @@ async fn a_request_that_is_no_http_is_dead_at_once() {
 
 impl Client {
     async fn send(&self, claimed: &Claimed) -> Result<Reply, SendFailure> {
-        self.send_at(claimed, Clock::system().now().wall).await
+        self.send_at(claimed, Clock::system().now().wall).await.result
     }
 }
 
@@ -517,7 +539,7 @@ async fn no_log_line_holds_the_query_of_a_url() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let receiver = Receiver::start(|_| Answer::Status(400)).await;
     let gone = Receiver::start(|_| Answer::Status(200)).await.stop().await;
-    let mut rig = Rig::new();
+    let mut rig = Rig::at(&receiver);
     rig.start(vec![endpoint("crm")]);
     rig.append(vec![
         to(&receiver.url("/?caller=420123456"), "e1", "a"),

@@ -3,36 +3,37 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::apply::{Effects, millis};
 use super::check::{RequestParts, sum};
 use super::head::Head;
 use super::memory;
+use super::statements::Statements;
 use super::timeline::Stamp;
 use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Pressure, StoredEvent};
 
 /// Stores `commit`, without what gives way under `pressure`.
 pub(super) fn append(
-    connection: &Connection,
+    statements: &Statements<'_>,
     commit: &Commit,
     now: Stamp,
     pressure: Pressure,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
     for (key, state) in &commit.calls {
-        store_call(connection, &commit.pbx, key, state.as_deref())?;
+        store_call(statements, &commit.pbx, key, state.as_deref())?;
     }
     let dropped = dropped_events(commit, pressure);
     for event in &commit.events {
         if !dropped.contains(event.event_id.as_str()) {
-            store_event(connection, event, now)?;
+            store_event(statements, event, now)?;
         }
     }
     for request in &commit.requests {
         if pressure.sheds(request.class) {
             effects.shed.push(request.class);
-        } else if store_request(connection, request, now, effects)? {
+        } else if store_request(statements, request, now, effects)? {
             effects.pending += 1;
             effects.change(&request.endpoint);
         } else {
@@ -40,10 +41,10 @@ pub(super) fn append(
         }
     }
     for failure in &commit.failures {
-        store_failure(connection, failure, now)?;
+        store_failure(statements, failure, now)?;
     }
     for change in &commit.memory {
-        memory::store(connection, change, now)?;
+        memory::store(statements, change, now)?;
     }
     Ok(())
 }
@@ -63,33 +64,34 @@ fn dropped_events(commit: &Commit, pressure: Pressure) -> HashSet<&str> {
 }
 
 fn store_call(
-    connection: &Connection,
+    statements: &Statements<'_>,
     pbx: &str,
     key: &str,
     state: Option<&[u8]>,
 ) -> rusqlite::Result<()> {
     match state {
-        Some(state) => connection
-            .prepare_cached(
-                "INSERT INTO calls (pbx, key, state, sum) VALUES (?1, ?2, ?3, ?4)
+        Some(state) => statements.execute(
+            "INSERT INTO calls (pbx, key, state, sum) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT DO UPDATE SET state = excluded.state, sum = excluded.sum",
-            )?
-            .execute(params![pbx, key, state, sum(&[pbx.as_bytes(), key.as_bytes(), state])])?,
-        None => connection
-            .prepare_cached("DELETE FROM calls WHERE pbx = ?1 AND key = ?2")?
-            .execute(params![pbx, key])?,
+            params![pbx, key, state, sum(&[pbx.as_bytes(), key.as_bytes(), state])],
+        )?,
+        None => statements
+            .execute("DELETE FROM calls WHERE pbx = ?1 AND key = ?2", params![pbx, key])?,
     };
     Ok(())
 }
 
-fn store_event(connection: &Connection, event: &StoredEvent, now: Stamp) -> rusqlite::Result<()> {
+fn store_event(
+    statements: &Statements<'_>,
+    event: &StoredEvent,
+    now: Stamp,
+) -> rusqlite::Result<()> {
     let StoredEvent { event_id, pbx, chain, kind, json } = event;
-    connection
-        .prepare_cached(
-            "INSERT INTO events (event_id, pbx, chain, kind, json, created, sum)
+    statements.execute(
+        "INSERT INTO events (event_id, pbx, chain, kind, json, created, sum)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![event_id, pbx, chain, kind, json, now.wall, event_sum(event)])?;
+        params![event_id, pbx, chain, kind, json, now.wall, event_sum(event)],
+    )?;
     Ok(())
 }
 
@@ -101,17 +103,18 @@ pub(super) fn event_sum(event: &StoredEvent) -> i64 {
 
 /// `false` if the request was there already.
 fn store_request(
-    connection: &Connection,
+    statements: &Statements<'_>,
     new: &NewRequest,
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<bool> {
-    let (stored, _) = insert(connection, new.id(), new, None, now, effects)?;
+    let (stored, _) = insert(statements, new.id(), new, None, now, effects)?;
     if stored && new.generation > 0 {
         // What a replay made takes the place of what could not be made.
-        connection
-            .prepare_cached("DELETE FROM failed_transforms WHERE event_id = ?1 AND endpoint = ?2")?
-            .execute(params![new.event_id, new.endpoint])?;
+        statements.execute(
+            "DELETE FROM failed_transforms WHERE event_id = ?1 AND endpoint = ?2",
+            params![new.event_id, new.endpoint],
+        )?;
     }
     Ok(stored)
 }
@@ -127,7 +130,7 @@ pub(super) struct Following {
 
 /// Stores a request under an id, and gives its sum; `false` if there was one with this id.
 pub(super) fn insert(
-    connection: &Connection,
+    statements: &Statements<'_>,
     id: String,
     new: &NewRequest,
     following: Option<Following>,
@@ -156,33 +159,36 @@ pub(super) fn insert(
     let expires = new.expires_in.map(|wait| now.due.saturating_add(millis(wait)));
     let delay = Duration::from_millis(u64::from(request.delay_ms));
     let due = now.due.saturating_add(millis(delay));
-    let behind = connection.prepare_cached(LED)?.exists(params![endpoint, lane])?;
-    let inserted = connection.prepare_cached(INSERT)?.execute(params![
-        id,
-        event_id,
-        endpoint,
-        lane,
-        sequence,
-        now.wall,
-        due,
-        now.due,
-        request.method,
-        request.url,
-        headers,
-        request.body,
-        request.tag,
-        request.state,
-        generation,
-        expires,
-        class_number(new.class),
-        sum,
-        new.base,
-        following.map(|following| following.place),
-        following.map_or(0, |following| following.depth),
-        if behind { "behind" } else { "waiting" },
-    ])?;
+    let behind = statements.exists(LED, params![endpoint, lane])?;
+    let inserted = statements.execute(
+        INSERT,
+        params![
+            id,
+            event_id,
+            endpoint,
+            lane,
+            sequence,
+            now.wall,
+            due,
+            now.due,
+            request.method,
+            request.url,
+            headers,
+            request.body,
+            request.tag,
+            request.state,
+            generation,
+            expires,
+            class_number(new.class),
+            sum,
+            new.base,
+            following.map(|following| following.place),
+            following.map_or(0, |following| following.depth),
+            if behind { "behind" } else { "waiting" },
+        ],
+    )?;
     if inserted == 1 && !behind {
-        let seq = connection.last_insert_rowid();
+        let seq = statements.last_insert_rowid();
         effects.has_turn(due, now, endpoint, || Ok(Head::stored(seq, id, new, due, expires)));
     }
     Ok((inserted == 1, sum))
@@ -220,19 +226,18 @@ pub(super) fn class_of(number: i64) -> Class {
 }
 
 fn store_failure(
-    connection: &Connection,
+    statements: &Statements<'_>,
     failure: &FailedTransform,
     now: Stamp,
 ) -> rusqlite::Result<()> {
     let FailedTransform { event_id, endpoint, plugin, kind, message, details } = failure;
-    connection
-        .prepare_cached(
-            "INSERT INTO failed_transforms
+    statements.execute(
+        "INSERT INTO failed_transforms
                  (event_id, endpoint, plugin, kind, message, created, details)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE
              SET plugin = excluded.plugin, kind = excluded.kind, message = excluded.message,
                  details = excluded.details",
-        )?
-        .execute(params![event_id, endpoint, plugin, kind, message, now.wall, details])?;
+        params![event_id, endpoint, plugin, kind, message, now.wall, details],
+    )?;
     Ok(())
 }

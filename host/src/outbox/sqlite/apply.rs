@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::head::Head;
 use super::queue::{Operation, Work};
+use super::statements::Statements;
 use super::timeline::Stamp;
 use super::{append, change, prune, settle};
 use crate::outbox::{Class, Pressure};
@@ -79,29 +80,29 @@ impl Effects {
 
 /// Carries out `operation` and notes in `effects` what follows from it.
 pub(super) fn apply(
-    connection: &Connection,
+    statements: &Statements<'_>,
     operation: &Operation,
     pressure: Pressure,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
     let now = operation.at;
     match &operation.work {
-        Work::Append(commit) => append::append(connection, commit, now, pressure, effects),
+        Work::Append(commit) => append::append(statements, commit, now, pressure, effects),
         Work::Settle { seq, place, settlement } => {
-            settle::settle(connection, (*seq, place), settlement, now, effects)
+            settle::settle(statements, (*seq, place), settlement, now, effects)
         }
         Work::Judged { seq, place, id, judged } => {
             let request = (*seq, place, id.as_str());
-            settle::settle_judged(connection, request, judged, now, pressure, effects)
+            settle::settle_judged(statements, request, judged, now, pressure, effects)
         }
-        Work::Expire(seqs) => settle::expire(connection, seqs, now, effects),
+        Work::Expire(seqs) => settle::expire(statements, seqs, now, effects),
         Work::Spoilt { seq, reason } => {
             effects.settled.push(*seq);
-            settle::bury(connection, *seq, reason, now, effects).map(drop)
+            settle::bury(statements, *seq, reason, now, effects).map(drop)
         }
-        Work::Change(step) => change::carry_out(connection, step, now, effects),
-        Work::Keep { name, value } => keep(connection, name, value.as_deref()),
-        Work::Prune { age, place } => prune::prune(connection, *age, place, now),
+        Work::Change(step) => change::carry_out(statements, step, now, effects),
+        Work::Keep { name, value } => keep(statements, name, value.as_deref()),
+        Work::Prune { age, place } => prune::prune(statements, *age, place, now),
     }
 }
 

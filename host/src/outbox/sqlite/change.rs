@@ -9,6 +9,7 @@ use super::apply::Effects;
 use super::hold;
 use super::list::conditions;
 use super::settle::{Place, bury, give_turn};
+use super::statements::Statements;
 use super::timeline::Stamp;
 use crate::outbox::{Cursor, DeliveryFilter, Selection};
 
@@ -51,20 +52,20 @@ pub(super) struct Outcome {
 
 /// Carries out one chunk.
 pub(super) fn carry_out(
-    connection: &Connection,
+    statements: &Statements<'_>,
     step: &ChangeStep,
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
     let (seqs, next) = match &step.which {
-        Selection::Ids(ids) => by_id(connection, ids, step.from)?,
-        Selection::Filter(filter) => by_filter(connection, filter, step.from)?,
+        Selection::Ids(ids) => by_id(statements, ids, step.from)?,
+        Selection::Filter(filter) => by_filter(statements, filter, step.from)?,
     };
     let mut changed = 0;
     for seq in seqs {
         let done = match &step.change {
-            Change::Retry => retry(connection, seq, now, effects)?,
-            Change::Bury(reason) => bury(connection, seq, reason, now, effects)?,
+            Change::Retry => retry(statements, seq, now, effects)?,
+            Change::Bury(reason) => bury(statements, seq, reason, now, effects)?,
         };
         changed += u64::from(done);
     }
@@ -108,12 +109,12 @@ fn by_filter(
 
 /// Lets a request be tried as if it were new. `false` if the receiver has it.
 pub(super) fn retry(
-    connection: &Connection,
+    statements: &Statements<'_>,
     seq: i64,
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<bool> {
-    let found: Option<(Place, bool)> = connection
+    let found: Option<(Place, bool)> = statements
         .prepare_cached(
             "SELECT endpoint, lane, finished IS NOT NULL FROM requests
              WHERE seq = ?1 AND state <> 'delivered'",
@@ -124,7 +125,7 @@ pub(super) fn retry(
         .optional()?;
     let Some((place, was_finished)) = found else { return Ok(false) };
     // One that waits keeps its place and its turn: it may be in somebody's hands.
-    connection
+    statements
         .prepare_cached(
             "UPDATE requests SET due = ?2, due_set = ?2, attempts = 0, refusals = 0,
                 expires = NULL, failing = NULL, reason = NULL, finished = NULL,
@@ -134,7 +135,7 @@ pub(super) fn retry(
         )?
         .execute(params![seq, now.due])?;
     if was_finished {
-        give_turn(connection, &place, now, effects)?;
+        give_turn(statements, &place, now, effects)?;
         effects.pending += 1;
     }
     effects.revived = Some(effects.revived.map_or(seq, |oldest| oldest.min(seq)));

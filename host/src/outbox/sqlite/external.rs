@@ -8,6 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::apply::Effects;
 use super::change::{self, Change, ChangeStep};
+use super::statements::Statements;
 use super::timeline::Timeline;
 use super::{append, file, follow_ups, hold, list, memory, progress, schema};
 use crate::clock::Clock;
@@ -104,8 +105,8 @@ impl SqliteEditor {
     /// See [`Outbox::append`](crate::outbox::Outbox::append); on disk when this returns.
     pub fn append(&mut self, commit: &Commit) -> anyhow::Result<()> {
         let now = self.0.timeline.stamp();
-        self.transact(|connection, effects| {
-            append::append(connection, commit, now, Pressure::None, effects)
+        self.transact(|statements, effects| {
+            append::append(statements, commit, now, Pressure::None, effects)
         })
         .context("while adding to the outbox")
     }
@@ -154,7 +155,7 @@ impl SqliteEditor {
             let step = ChangeStep::new(change.clone(), which.clone(), from);
             let now = self.0.timeline.stamp();
             let done = self
-                .transact(|connection, effects| change::carry_out(connection, &step, now, effects));
+                .transact(|statements, effects| change::carry_out(statements, &step, now, effects));
             done.context("while changing requests in the outbox")?;
             let outcome = *hold(&step.outcome);
             changed += outcome.changed;
@@ -165,12 +166,12 @@ impl SqliteEditor {
 
     fn transact(
         &mut self,
-        work: impl FnOnce(&Connection, &mut Effects) -> rusqlite::Result<()>,
+        work: impl FnOnce(&Statements<'_>, &mut Effects) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.0.connection.transaction_with_behavior(behavior)?;
         let mut effects = Effects::default();
-        work(&transaction, &mut effects)?;
+        work(&Statements::of(&transaction), &mut effects)?;
         progress::note(&transaction, self.0.timeline.stamp(), None, &mut effects)?;
         transaction.commit()
     }

@@ -21,6 +21,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// At so many pages (64 MiB) the log is carried over into the file even if there is no idle gap.
 const LOG_CAP_PAGES: u32 = 16_384;
 
+/// So much of the file (8 MiB; negative because it is no number of pages) the writer keeps in
+/// memory: the tips of all tables and indexes that it adds to.
+const CACHE: i32 = -8_192;
+
 /// A file of up to this size is looked through before it is used; a larger one afterwards.
 pub(super) const CHECKED_AT_ONCE: u64 = 32 << 20;
 
@@ -191,6 +195,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_CAP_PAGES)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
     compile_once(connection)
 }
 

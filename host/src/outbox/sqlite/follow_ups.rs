@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::append::{Following, insert};
 use super::apply::Effects;
+use super::statements::Statements;
 use super::timeline::Stamp;
 use super::{change, memory, settle};
 use crate::outbox::replies::follow_up_id;
@@ -33,7 +34,7 @@ struct Parent {
 /// is there. Only what is something else under the same id, because an operator had the request
 /// sent again, gets the next id that is free.
 pub(super) fn store(
-    connection: &Connection,
+    statements: &Statements<'_>,
     seq: i64,
     follow_ups: &[FollowUp],
     now: Stamp,
@@ -43,7 +44,7 @@ pub(super) fn store(
     if follow_ups.is_empty() {
         return Ok(());
     }
-    let parent = connection.prepare_cached(PARENT)?.query_row(params![seq], parent)?;
+    let parent = statements.query_row(PARENT, params![seq], parent)?;
     let mut number = 0;
     for follow_up in follow_ups {
         let new = parent.followed_by(follow_up);
@@ -56,12 +57,12 @@ pub(super) fn store(
         loop {
             number += 1;
             let id = follow_up_id(&parent.id, number);
-            let (stored, sum) = insert(connection, id.clone(), &new, following, now, effects)?;
+            let (stored, sum) = insert(statements, id.clone(), &new, following, now, effects)?;
             if stored {
                 effects.pending += 1;
                 break;
             }
-            if sum_of(connection, &id)? == Some(sum) {
+            if sum_of(statements, &id)? == Some(sum) {
                 effects.collapsed += 1;
                 break;
             }
@@ -205,10 +206,11 @@ pub(super) fn rejudge(
         })
         .optional()?;
     let Some((seq, endpoint, lane)) = found else { return Ok(false) };
-    store(connection, seq, &rejudged.follow_ups, now, Pressure::None, effects)?;
-    settle::give_turn(connection, &settle::Place { endpoint, lane }, now, effects)?;
+    let statements = Statements::of(connection);
+    store(&statements, seq, &rejudged.follow_ups, now, Pressure::None, effects)?;
+    settle::give_turn(&statements, &settle::Place { endpoint, lane }, now, effects)?;
     if matches!(rejudged.judgement, Judgement::Retry { .. }) {
-        change::retry(connection, seq, now, effects)?;
+        change::retry(&statements, seq, now, effects)?;
     }
     for change in &rejudged.memory {
         memory::store(connection, change, now)?;

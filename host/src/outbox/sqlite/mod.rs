@@ -29,6 +29,7 @@ mod schema;
 mod settle;
 mod shared;
 mod space;
+mod statements;
 mod stock;
 #[cfg(test)]
 mod tests;

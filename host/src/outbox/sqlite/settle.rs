@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use super::apply::{Effects, millis};
 use super::head::{head, head_columns};
+use super::statements::Statements;
 use super::timeline::Stamp;
 use super::{follow_ups, memory};
 use crate::outbox::{Attempt, Charge, Judged, Pressure, Settlement};
@@ -38,19 +39,19 @@ struct Failing {
 /// Settles the request at `seq`, which is of the lane at `place`. Does nothing if somebody else
 /// has finished it meanwhile.
 pub(super) fn settle(
-    connection: &Connection,
+    statements: &Statements<'_>,
     (seq, place): (i64, &Place),
     settlement: &Settlement,
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
-    settle_and(connection, (seq, place), settlement, now, effects, |_| Ok(()))
+    settle_and(statements, (seq, place), settlement, now, effects, |_| Ok(()))
 }
 
 /// [`settle`], and all that follows from a reply that a plugin was asked about. `id` is that of
 /// the request.
 pub(super) fn settle_judged(
-    connection: &Connection,
+    statements: &Statements<'_>,
     (seq, place, id): (i64, &Place, &str),
     judged: &Judged,
     now: Stamp,
@@ -58,22 +59,22 @@ pub(super) fn settle_judged(
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
     let Judged { settlement, follow_ups: next, memory, failure } = judged;
-    settle_and(connection, (seq, place), settlement, now, effects, |effects| {
-        follow_ups::store(connection, seq, next, now, pressure, effects)
+    settle_and(statements, (seq, place), settlement, now, effects, |effects| {
+        follow_ups::store(statements, seq, next, now, pressure, effects)
     })?;
     for change in memory {
-        memory::store(connection, change, now)?;
+        memory::store(statements, change, now)?;
     }
     match failure {
-        Some(failure) => follow_ups::store_failure(connection, failure, now),
-        None => follow_ups::forget_failure(connection, id),
+        Some(failure) => follow_ups::store_failure(statements, failure, now),
+        None => follow_ups::forget_failure(statements, id),
     }
 }
 
 /// Settles the request at `seq`, and does `more` before another one gets the turn that it had, if
 /// it is finished by this.
 fn settle_and(
-    connection: &Connection,
+    statements: &Statements<'_>,
     (seq, place): (i64, &Place),
     settlement: &Settlement,
     now: Stamp,
@@ -81,22 +82,22 @@ fn settle_and(
     more: impl FnOnce(&mut Effects) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     effects.settled.push(seq);
-    let end = |state, reason, charge| finish(connection, seq, &End { state, reason, charge }, now);
+    let end = |state, reason, charge| finish(statements, seq, &End { state, reason, charge }, now);
     let (waited, attempt) = match settlement {
         Settlement::Delivered(attempt) => (end("delivered", None, 1)?, Some(attempt)),
         Settlement::Dead { attempt, reason } => (end("dead", Some(reason), 1)?, Some(attempt)),
         Settlement::Expired => (end("expired", Some(EXPIRED), 0)?, None),
         Settlement::Later { attempt, wait, charge, aside } => {
             let failing = Failing { charge: *charge, aside: *aside };
-            (put_off(connection, seq, *wait, Some(failing), now)?, Some(attempt))
+            (put_off(statements, seq, *wait, Some(failing), now)?, Some(attempt))
         }
-        Settlement::GivenBack(wait) => (put_off(connection, seq, *wait, None, now)?, None),
+        Settlement::GivenBack(wait) => (put_off(statements, seq, *wait, None, now)?, None),
     };
     if !waited {
         return Ok(());
     }
     if let Some(attempt) = attempt {
-        store_attempt(connection, seq, attempt)?;
+        store_attempt(statements, seq, attempt)?;
     }
     let finished = !matches!(settlement, Settlement::Later { .. } | Settlement::GivenBack(_));
     effects.pending -= i64::from(finished);
@@ -107,7 +108,7 @@ fn settle_and(
         effects.comes_due(&place.endpoint, now.due.saturating_add(millis(*wait)));
     }
     if finished || matches!(settlement, Settlement::Later { aside: true, .. }) {
-        give_turn(connection, place, now, effects)?;
+        give_turn(statements, place, now, effects)?;
     }
     effects.change(&place.endpoint);
     Ok(())
@@ -117,7 +118,7 @@ const EXPIRED: &str = "it could not be sent in time";
 
 /// Finishes those of `seqs` that still wait as expired. None of them is claimed.
 pub(super) fn expire(
-    connection: &Connection,
+    statements: &Statements<'_>,
     seqs: &[i64],
     now: Stamp,
     effects: &mut Effects,
@@ -125,11 +126,11 @@ pub(super) fn expire(
     for &seq in seqs {
         effects.settled.push(seq);
         let end = End { state: "expired", reason: Some(EXPIRED), charge: 0 };
-        let place = place(connection, seq)?;
-        if finish(connection, seq, &end, now)?
+        let place = place(statements, seq)?;
+        if finish(statements, seq, &end, now)?
             && let Some(place) = place
         {
-            give_turn(connection, &place, now, effects)?;
+            give_turn(statements, &place, now, effects)?;
             effects.pending -= 1;
             effects.change(&place.endpoint);
             effects.expired.push(place.endpoint);
@@ -140,18 +141,18 @@ pub(super) fn expire(
 
 /// Makes the request at `seq` dead, unless it is finished.
 pub(super) fn bury(
-    connection: &Connection,
+    statements: &Statements<'_>,
     seq: i64,
     reason: &str,
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<bool> {
     let end = End { state: "dead", reason: Some(reason), charge: 0 };
-    let place = place(connection, seq)?;
-    let (true, Some(place)) = (finish(connection, seq, &end, now)?, place) else {
+    let place = place(statements, seq)?;
+    let (true, Some(place)) = (finish(statements, seq, &end, now)?, place) else {
         return Ok(false);
     };
-    give_turn(connection, &place, now, effects)?;
+    give_turn(statements, &place, now, effects)?;
     effects.pending -= 1;
     effects.change(&place.endpoint);
     Ok(true)
@@ -159,20 +160,24 @@ pub(super) fn bury(
 
 /// `false` if it is finished already. Asks for nothing back: SQLite would keep a copy of every
 /// page that it changes until the statement is done.
-fn finish(connection: &Connection, seq: i64, end: &End<'_>, now: Stamp) -> rusqlite::Result<bool> {
-    let finished = connection
-        .prepare_cached(
-            "UPDATE requests
+fn finish(
+    statements: &Statements<'_>,
+    seq: i64,
+    end: &End<'_>,
+    now: Stamp,
+) -> rusqlite::Result<bool> {
+    let finished = statements.execute(
+        "UPDATE requests
              SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + ?5
              WHERE seq = ?1 AND state IN ('waiting', 'behind')",
-        )?
-        .execute(params![seq, end.state, end.reason, now.wall, end.charge])?;
+        params![seq, end.state, end.reason, now.wall, end.charge],
+    )?;
     Ok(finished == 1)
 }
 
 /// `false` if it is finished already.
 fn put_off(
-    connection: &Connection,
+    statements: &Statements<'_>,
     seq: i64,
     wait: Duration,
     failing: Option<Failing>,
@@ -184,65 +189,69 @@ fn put_off(
     let due = now.due.saturating_add(millis(wait));
     // What is not its own fault does not cost it its turn.
     let failed = charged.then_some(now.due);
-    let waits = connection
-        .prepare_cached(
-            "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + ?4,
+    let waits = statements.execute(
+        "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + ?4,
                 aside = max(aside, ?5), failing = coalesce(failing, ?6), refusals = refusals + ?7
              WHERE seq = ?1 AND state = 'waiting'",
-        )?
-        .execute(params![seq, due, now.due, charged, aside, failed, refused])?;
+        params![seq, due, now.due, charged, aside, failed, refused],
+    )?;
     Ok(waits == 1)
 }
 
 /// The lane of the request at `seq`.
-fn place(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Place>> {
-    connection
-        .prepare_cached("SELECT endpoint, lane FROM requests WHERE seq = ?1")?
-        .query_row(params![seq], |row| Ok(Place { endpoint: row.get(0)?, lane: row.get(1)? }))
+fn place(statements: &Statements<'_>, seq: i64) -> rusqlite::Result<Option<Place>> {
+    statements
+        .query_row("SELECT endpoint, lane FROM requests WHERE seq = ?1", params![seq], |row| {
+            Ok(Place { endpoint: row.get(0)?, lane: row.get(1)? })
+        })
         .optional()
 }
 
-fn store_attempt(connection: &Connection, request: i64, done: &Attempt) -> rusqlite::Result<()> {
+fn store_attempt(
+    statements: &Statements<'_>,
+    request: i64,
+    done: &Attempt,
+) -> rusqlite::Result<()> {
     let Attempt { at, took, status, error, reply, truncated } = done;
-    let number: i64 = connection
-        .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE request = ?1")?
-        .query_row(params![request], |row| row.get(0))?;
+    let number: i64 = statements.query_row(
+        "SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE request = ?1",
+        params![request],
+        |row| row.get(0),
+    )?;
     let (at, took) = (at.as_millisecond(), millis(*took));
-    connection
-        .prepare_cached(
-            "INSERT INTO attempts
+    statements.execute(
+        "INSERT INTO attempts
                 (request, number, at, took_ms, status, error, reply, truncated)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![request, number, at, took, status, error, reply, truncated])?;
+        params![request, number, at, took, status, error, reply, truncated],
+    )?;
     if number > ATTEMPTS_KEPT {
-        connection
-            .prepare_cached("DELETE FROM attempts WHERE request = ?1 AND number <= ?2")?
-            .execute(params![request, number - ATTEMPTS_KEPT])?;
+        statements.execute(
+            "DELETE FROM attempts WHERE request = ?1 AND number <= ?2",
+            params![request, number - ATTEMPTS_KEPT],
+        )?;
     }
     Ok(())
 }
 
 /// Unless a request of the lane has its turn, gives it to the oldest that waits for one.
 pub(super) fn give_turn(
-    connection: &Connection,
+    statements: &Statements<'_>,
     place: &Place,
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
     let Place { endpoint, lane } = place;
     // Usually nobody waits for it, and looking is cheaper than changing nothing.
-    if !connection.prepare_cached(BEHIND)?.exists(params![endpoint, lane])?
-        || connection.prepare_cached(GIVE_TURN)?.execute(params![endpoint, lane])? == 0
-    {
+    let behind = statements.exists(BEHIND, params![endpoint, lane])?;
+    if !behind || statements.execute(GIVE_TURN, params![endpoint, lane])? == 0 {
         return Ok(());
     }
-    let mut statement = connection.prepare_cached(TURN)?;
-    let mut rows = statement.query(params![endpoint, lane])?;
-    while let Some(row) = rows.next()? {
+    let turn = statements.query_row(TURN, params![endpoint, lane], |row| {
         effects.has_turn(row.get(7)?, now, endpoint, || head(row));
-    }
-    Ok(())
+        Ok(())
+    });
+    turn.optional().map(drop)
 }
 
 /// Whether somebody waits for the turn of a lane.

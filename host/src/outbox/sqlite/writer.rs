@@ -16,6 +16,7 @@ use super::apply::{Effects, apply};
 use super::carry::Carrier;
 use super::queue::Operation;
 use super::space::Space;
+use super::statements::Statements;
 use super::{Shared, hold, progress, recovery, upkeep};
 use crate::outbox::{Class, Pressure};
 
@@ -115,10 +116,12 @@ impl Writer {
         let transaction = connection.transaction_with_behavior(behavior).map_err(early)?;
         failpoint!("outbox-begun");
         let mut effects = Effects::default();
+        let statements = Statements::of(&transaction);
         for operation in batch {
-            apply(&transaction, operation, pressure, &mut effects).map_err(early)?;
+            apply(&statements, operation, pressure, &mut effects).map_err(early)?;
             failpoint!("outbox-applied");
         }
+        drop(statements);
         let (now, passed) = (self.shared.timeline.stamp(), self.upkeep.passed());
         progress::note(&transaction, now, passed, &mut effects).map_err(early)?;
         failpoint!("outbox-before-commit");
