@@ -1,7 +1,8 @@
 //! Killed, stopped or starved at any instant under load, the service loses nothing that it has
 //! committed, keeps the order of each call, and repeats little, always under the same id.
 //!
-//! `CALLHOOK_ROUNDS=200` kills more often than usual, `CALLHOOK_SEED` elsewhere.
+//! `CALLHOOK_ROUNDS=200` kills more often than usual, `CALLHOOK_PACE=2000` under more load,
+//! `CALLHOOK_SEED` elsewhere.
 
 #![allow(
     clippy::expect_used,
@@ -52,14 +53,18 @@ impl Office {
 }
 
 fn rounds() -> u32 {
-    std::env::var("CALLHOOK_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(25)
+    number("CALLHOOK_ROUNDS", 25)
+}
+
+fn number(name: &str, usual: u32) -> u32 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_at_random_instants_under_load_lose_nothing_and_repeat_little() {
     let office = Office::open().await;
     let mut dice = Dice::new(1);
-    let bustle = Crowd::new(&office.pbx, 2, 400).bustle(1_000);
+    let bustle = Crowd::new(&office.pbx, 2, 400).bustle(number("CALLHOOK_PACE", 1_000).into());
     let mut slowest = Duration::ZERO;
     for _ in 0..rounds() {
         let began = Instant::now();

@@ -72,7 +72,7 @@ fn store_call(
     match state {
         Some(state) => statements.execute(
             "INSERT INTO calls (pbx, key, state, sum) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET state = excluded.state, sum = excluded.sum",
+             ON CONFLICT DO UPDATE SET state = excluded.state, sum = excluded.sum",
             params![pbx, key, state, sum(&[pbx.as_bytes(), key.as_bytes(), state])],
         )?,
         None => statements
@@ -89,7 +89,7 @@ fn store_event(
     let StoredEvent { event_id, pbx, chain, kind, json } = event;
     statements.execute(
         "INSERT INTO events (event_id, pbx, chain, kind, json, created, sum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
         params![event_id, pbx, chain, kind, json, now.wall, event_sum(event)],
     )?;
     Ok(())
@@ -233,10 +233,10 @@ fn store_failure(
     let FailedTransform { event_id, endpoint, plugin, kind, message, details } = failure;
     statements.execute(
         "INSERT INTO failed_transforms
-                 (event_id, endpoint, plugin, kind, message, created, details)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE
-             SET plugin = excluded.plugin, kind = excluded.kind, message = excluded.message,
-                 details = excluded.details",
+         (event_id, endpoint, plugin, kind, message, created, details)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE
+         SET plugin = excluded.plugin, kind = excluded.kind, message = excluded.message,
+         details = excluded.details",
         params![event_id, endpoint, plugin, kind, message, now.wall, details],
     )?;
     Ok(())

@@ -168,8 +168,8 @@ fn finish(
 ) -> rusqlite::Result<bool> {
     let finished = statements.execute(
         "UPDATE requests
-             SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + ?5
-             WHERE seq = ?1 AND state IN ('waiting', 'behind')",
+         SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + ?5
+         WHERE seq = ?1 AND state IN ('waiting', 'behind')",
         params![seq, end.state, end.reason, now.wall, end.charge],
     )?;
     Ok(finished == 1)
@@ -191,8 +191,8 @@ fn put_off(
     let failed = charged.then_some(now.due);
     let waits = statements.execute(
         "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + ?4,
-                aside = max(aside, ?5), failing = coalesce(failing, ?6), refusals = refusals + ?7
-             WHERE seq = ?1 AND state = 'waiting'",
+         aside = max(aside, ?5), failing = coalesce(failing, ?6), refusals = refusals + ?7
+         WHERE seq = ?1 AND state = 'waiting'",
         params![seq, due, now.due, charged, aside, failed, refused],
     )?;
     Ok(waits == 1)
@@ -221,8 +221,8 @@ fn store_attempt(
     let (at, took) = (at.as_millisecond(), millis(*took));
     statements.execute(
         "INSERT INTO attempts
-                (request, number, at, took_ms, status, error, reply, truncated)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         (request, number, at, took_ms, status, error, reply, truncated)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![request, number, at, took, status, error, reply, truncated],
     )?;
     if number > ATTEMPTS_KEPT {
