@@ -101,17 +101,17 @@ impl Client {
         if !target.own {
             return self.exchange(message).await;
         }
-        let (head, body) = message.into_parts();
-        let attempt = async || {
-            let mut head = head.clone();
-            let applied = self.credentials.apply(&mut head).await?;
-            let reply = self.exchange(Request::from_parts(head, body.clone())).await?;
-            Ok((applied, reply))
-        };
-        let (applied, reply) = attempt().await?;
+        let (mut head, body) = message.into_parts();
+        let again = self.credentials.may_wear_out().then(|| (head.clone(), body.clone()));
+        let applied = self.credentials.apply(&mut head).await?;
+        let reply = self.exchange(Request::from_parts(head, body)).await?;
         // Once, because newer credentials that are refused as well are not a matter of age.
-        if reply.status == StatusCode::UNAUTHORIZED && self.credentials.refused(applied).await {
-            return Ok(attempt().await?.1);
+        if reply.status == StatusCode::UNAUTHORIZED
+            && let Some((mut head, body)) = again
+            && self.credentials.refused(applied).await
+        {
+            self.credentials.apply(&mut head).await?;
+            return self.exchange(Request::from_parts(head, body)).await;
         }
         Ok(reply)
     }

@@ -14,7 +14,7 @@ use crate::outbox::Claimed;
 
 /// So many attempts whose outcome is not on disk yet, exchanges included: what a crash may
 /// repeat.
-const UNSETTLED: usize = 256;
+const UNSETTLED: usize = 512;
 
 /// So many are looked through for one that can be a probe.
 const CANDIDATES: usize = 32;

@@ -86,6 +86,11 @@ impl Credentials {
         }
     }
 
+    /// Whether they may be refused only because there are newer ones.
+    pub(super) fn may_wear_out(&self) -> bool {
+        matches!(self.0, Shown::Token(_))
+    }
+
     /// Adds them to a request to the endpoint itself. This may have to wait for a new token; the
     /// failures are [`SendFailure::Denied`], which lasts until the operator acts, and
     /// [`SendFailure::Credentials`], which passes.
