@@ -12,6 +12,7 @@ mod append;
 mod apply;
 mod change;
 mod check;
+mod events;
 mod external;
 mod file;
 mod follow_ups;
