@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Failure, log, plugin};
+use super::{Failure, log, plugin, say};
 use crate::authoring::Subject;
 use crate::config::{LogConfig, LogLevel, PluginConfig, PluginSource, Secret, Setting};
 use crate::demo::{self, Own, Stage};
@@ -34,7 +34,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     drop(log::start(LogConfig { level: LogLevel::Warn, ..LogConfig::default() }));
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let stage = Stage { pace: arguments.pace, colours, keep: arguments.keep };
+    let Arguments { pace, keep, .. } = *arguments;
+    let stage = Stage { pace, colours, keep, say: |text| say(text) };
     let own = arguments.plugin.as_deref().map(|what| own(what, arguments)).transpose()?;
     super::runtime()?.block_on(async { Ok(demo::run(stage, own, shutdown::signal()?).await?) })
 }

@@ -57,6 +57,8 @@ pub struct Stage {
     pub colours: bool,
     /// Stay after the play until `shutdown`.
     pub keep: bool,
+    /// Shows a text. The demo ends where that fails.
+    pub say: fn(&str) -> anyhow::Result<()>,
 }
 
 /// How often it is looked whether all is delivered.
@@ -81,8 +83,8 @@ pub async fn run(
     let folder = tempfile::tempdir().context("while making a folder for the demo")?;
     let mut config = settings(folder.path(), &pbx, &receiver)?;
     let own = own.map(|own| own.play_in(&mut config));
-    println!("simulated 3CX   {}", pbx.url());
-    println!("receiver        {}", receiver.url());
+    let heading = format!("simulated 3CX   {}\nreceiver        {}\n", pbx.url(), receiver.url());
+    (stage.say)(&heading)?;
 
     let (sights, seen) = mpsc::unbounded_channel();
     let events = sights.clone();
@@ -172,7 +174,7 @@ async fn play(
                 acted?;
                 deadline = Some(Instant::now() + PATIENCE);
             }
-            Some(sight) = seen.recv() => show(&mut screen, sight, &mut told),
+            Some(sight) = seen.recv() => (stage.say)(&shown(&mut screen, sight, &mut told))?,
             () = until(deadline) => break,
             _ = look.tick() => if let Some(own) = own && deadline.is_some() {
                 // What was delivered just now is shown before the next look.
@@ -184,13 +186,13 @@ async fn play(
         }
     }
     match own {
-        None => close(&screen, &told, expected)?,
-        Some(own) => own.close(PROGRAMME.len(), screen.counts())?,
+        None => close(stage, &screen, &told, expected)?,
+        Some(own) => own.close(stage.say, PROGRAMME.len(), screen.counts())?,
     }
     if stage.keep {
-        println!("\nstaying until Ctrl-C; the 3CX at {} still works", pbx.url());
+        (stage.say)(&format!("\nstaying until Ctrl-C; the 3CX at {} still works\n", pbx.url()))?;
         while let Some(sight) = seen.recv().await {
-            show(&mut screen, sight, &mut told);
+            (stage.say)(&shown(&mut screen, sight, &mut told))?;
         }
     }
     Ok(())
@@ -217,29 +219,34 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn show(screen: &mut Screen, sight: Sight, told: &mut Vec<(String, String)>) {
-    let text = match sight {
+/// What the screen shows of it.
+fn shown(screen: &mut Screen, sight: Sight, told: &mut Vec<(String, String)>) -> String {
+    match sight {
         Sight::People(line) => screen.people(&line),
         Sight::Event(event) => {
             told.push((event.kind.name().to_owned(), event.user.number.clone()));
             screen.event(&event)
         }
         Sight::Webhook(webhook) => screen.webhook(*webhook),
-    };
-    print!("{text}");
+    }
 }
 
 /// The closing line, and whether all was as it must be.
-fn close(screen: &Screen, told: &[(String, String)], expected: usize) -> anyhow::Result<()> {
+fn close(
+    stage: Stage,
+    screen: &Screen,
+    told: &[(String, String)],
+    expected: usize,
+) -> anyhow::Result<()> {
     let counts = screen.counts();
-    println!(
-        "\n{} calls, {} events, {} webhooks delivered, {} missing, {} unexpected",
+    (stage.say)(&format!(
+        "\n{} calls, {} events, {} webhooks delivered, {} missing, {} unexpected\n",
         PROGRAMME.len(),
         counts.events,
         counts.delivered,
         expected.saturating_sub(counts.delivered),
         counts.strange,
-    );
+    ))?;
     let due = PROGRAMME.iter().flat_map(|(_, events)| events.iter().copied());
     let told = told.iter().map(|(kind, user)| (kind.as_str(), user.as_str()));
     if !due.eq(told) {
