@@ -24,6 +24,9 @@ pub fn heading(stage: &Stage) -> String {
         humantime::format_duration(subject.spec.deadline),
         size(subject.spec.memory),
     );
+    if let Some(took) = plugin.description().compiled_in {
+        say(&mut text, &format!("compiled in {} ms", took.as_millis()));
+    }
     for note in &subject.notes {
         say(&mut text, &format!("note: {note}"));
     }

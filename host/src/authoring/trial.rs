@@ -82,6 +82,7 @@ impl Stage {
     /// Loads the plugin and checks its settings, as the service does.
     pub fn open(subject: Subject) -> Result<Self, Faults> {
         let plugin = Runtime::new()?
+            .with_cache_of_user()
             .load(&subject.spec, &subject.directory)
             .map_err(|error| Faults(vec![error.to_string()]))?;
         let secrets = Secrets::of(&plugin, &subject.spec.settings);

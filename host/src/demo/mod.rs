@@ -88,7 +88,7 @@ pub async fn run(
 
     let (sights, seen) = mpsc::unbounded_channel();
     let events = sights.clone();
-    let app = App::build(config, Clock::system())
+    let app = App::build_to_pass(config, Clock::system())
         .map_err(|faults| anyhow::anyhow!(faults.0.join("; ")))?
         .observed_by(Box::new(move |event| {
             if !event.kind.is_usual() {

@@ -36,6 +36,7 @@ mod replies;
 mod settings;
 mod store;
 mod survey;
+mod user;
 mod wasi;
 mod wasi_fixed;
 mod wasi_io;

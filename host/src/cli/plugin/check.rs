@@ -35,7 +35,7 @@ struct Found<'a> {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let subject = Subject::find(&arguments.what, arguments.config.as_deref())
         .map_err(|faults| tell(&faults.0))?;
-    let runtime = Runtime::new()?;
+    let runtime = Runtime::new()?.with_cache_of_user();
     let mut seen = runtime.examine(&subject.spec);
     let loaded = !seen.faults.is_empty() || !subject.is_configured();
     if !loaded && let Err(error) = runtime.load(&subject.spec, &subject.directory) {
