@@ -113,6 +113,7 @@ fn what_is_found_does_not_depend_on_who_reads_it() {
         (&["plugin", "try", &broken], 2),
         (&["plugin", "test", "plain-get", "--cases", &cases], 1),
         (&["plugin", "samples", "nothing"], 2),
+        (&["demo", "--plugin", &broken], 2),
         (&["check", "--config", "/nowhere/callhook.ini"], 2),
         (&["deliveries", "bury"], 2),
         (&["replay", "--from", "1h", "--to", "2h"], 2),

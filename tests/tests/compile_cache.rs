@@ -100,6 +100,8 @@ fn all_commands_share_what_one_of_them_has_compiled() {
         (&["plugin", "check", &HOSTILE][..], 0),
         (&["plugin", "try", &HOSTILE, "--sample", "ringing", "--set", "do=skip"], 0),
         (&["plugin", "test", &HOSTILE, "--write", "--set", "do=skip"], 0),
+        // It lacks a setting, which is known only when it has been compiled.
+        (&["demo", "--plugin", &HOSTILE], 2),
     ] {
         let (said, code) = home.callhook(arguments);
         assert_eq!(code, Some(expected), "{arguments:?}: {said}");

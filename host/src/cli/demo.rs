@@ -37,10 +37,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { pace, keep, .. } = *arguments;
     let stage = Stage { pace, colours, keep, say: |text| say(text) };
     let own = arguments.plugin.as_deref().map(|what| own(what, arguments)).transpose()?;
-    super::runtime()?.block_on(async { Ok(demo::run(stage, own, shutdown::signal()?).await?) })
+    super::runtime()?.block_on(async {
+        demo::run(stage, own, shutdown::signal()?).await.map_err(|failure| match failure {
+            demo::Failure::Settings(faults) => plugin::tell(&faults.0),
+            demo::Failure::Running(error) => Failure::Running(error),
+        })
+    })
 }
 
-/// The plugin that the calls are played to; it loads.
+/// The plugin that the calls are played to.
 fn own(what: &str, arguments: &Arguments) -> Result<Own, Failure> {
     let mut subject = Subject::find(what, arguments.config.as_deref())
         .map_err(|faults| plugin::tell(&faults.0))?;

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 pub use self::own::Own;
 use self::screen::Screen;
-use crate::app::App;
+use crate::app::{App, Faults};
 use crate::clock::Clock;
 use crate::config::{Config, Machine};
 use crate::event::CallEvent;
@@ -61,6 +61,15 @@ pub struct Stage {
     pub say: fn(&str) -> anyhow::Result<()>,
 }
 
+/// Why the demo did not end well.
+#[derive(Debug)]
+pub enum Failure {
+    /// The plugin cannot be used; nothing was played.
+    Settings(Faults),
+    /// Something else came of the play than must.
+    Running(anyhow::Error),
+}
+
 /// How often it is looked whether all is delivered.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -71,32 +80,36 @@ enum Sight {
     Webhook(Box<Webhook>),
 }
 
-/// Plays the programme, to `own` in place of the plugin that callhook brings. An error if something
-/// else came of it than must.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Running(error)
+    }
+}
+
+/// Plays the programme, to `own` in place of the plugin that callhook brings.
 pub async fn run(
     stage: Stage,
     own: Option<Own>,
     shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
     let pbx = Pbx::small_office().party_did(true).start().await?;
     let receiver = Receiver::start().await?;
     let folder = tempfile::tempdir().context("while making a folder for the demo")?;
     let mut config = settings(folder.path(), &pbx, &receiver)?;
     let own = own.map(|own| own.play_in(&mut config));
+    let app = App::build_to_pass(config, Clock::system()).map_err(Failure::Settings)?;
     let heading = format!("simulated 3CX   {}\nreceiver        {}\n", pbx.url(), receiver.url());
     (stage.say)(&heading)?;
 
     let (sights, seen) = mpsc::unbounded_channel();
     let events = sights.clone();
-    let app = App::build_to_pass(config, Clock::system())
-        .map_err(|faults| anyhow::anyhow!(faults.0.join("; ")))?
-        .observed_by(Box::new(move |event| {
-            if !event.kind.is_usual() {
-                return;
-            }
-            // The screen is gone only when the demo is over.
-            let _ = events.send(Sight::Event(Box::new(event.clone())));
-        }));
+    let app = app.observed_by(Box::new(move |event| {
+        if !event.kind.is_usual() {
+            return;
+        }
+        // The screen is gone only when the demo is over.
+        let _ = events.send(Sight::Event(Box::new(event.clone())));
+    }));
     let (stop, stopped) = oneshot::channel::<()>();
     let service = tokio::spawn(app.run(async {
         let _ = stopped.await;
@@ -110,7 +123,7 @@ pub async fn run(
     arrivals.abort();
     drop(stop);
     service.await.context("while stopping the service")??;
-    played.unwrap_or(Ok(()))
+    Ok(played.unwrap_or(Ok(()))?)
 }
 
 /// The settings of the demo, written as a user would write them.
