@@ -33,7 +33,7 @@ use self::reload::{Service, restored};
 use self::replace::Waiting;
 use self::replies::Court;
 use self::settings::Loaded;
-pub use self::settings::{Faults, directory, plugin_spec};
+pub use self::settings::{Faults, directory, plugin_faults, plugin_spec};
 use self::sources::Sources;
 use crate::clock::Clock;
 use crate::config::{Config, PbxConfig};

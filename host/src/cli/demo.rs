@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::{Failure, log, plugin, say};
 use crate::authoring::Subject;
-use crate::config::{LogConfig, LogLevel, PluginConfig, PluginSource, Secret, Setting};
+use crate::config::{LogConfig, LogLevel};
 use crate::demo::{self, Own, Stage};
-use crate::plugins::{self, PluginSpec};
 use crate::shutdown;
 
 /// Playing.
@@ -52,25 +51,5 @@ fn own(what: &str, arguments: &Arguments) -> Result<Own, Failure> {
     for (key, value) in &arguments.settings {
         subject.set(key, value).map_err(|fault| plugin::tell(&[format!("--set {fault}")]))?;
     }
-    Ok(Own { plugin: as_configured(&subject.spec), directory: subject.directory_file })
-}
-
-/// What the .ini would say of a plugin.
-fn as_configured(spec: &PluginSpec) -> PluginConfig {
-    let setting = |(key, value): &(String, String)| Setting {
-        key: key.clone(),
-        value: Secret::new(value),
-        line: 0,
-        secret: false,
-    };
-    PluginConfig {
-        name: spec.name.clone(),
-        source: match &spec.source {
-            plugins::PluginSource::Embedded(name) => PluginSource::Embedded(name.clone()),
-            plugins::PluginSource::File(path) => PluginSource::File(path.clone()),
-        },
-        settings: spec.settings.iter().map(setting).collect(),
-        deadline: spec.deadline,
-        memory: spec.memory,
-    }
+    Ok(Own { plugin: subject.plugin, directory: subject.directory_file })
 }

@@ -22,7 +22,7 @@ use super::directory::Directory;
 use super::engine::{self, MAX_CALLS, MAX_MEMORY};
 use super::failure::PluginFailure;
 use super::gate::Gate;
-use super::load_error::{LoadError, LoadErrorKind};
+use super::load_error::{LoadError, LoadErrorKind, SettingProblem};
 use super::redact::{Secrets, one_line};
 use super::settings::{self, SettingDoc};
 use super::store::{Environment, State};
@@ -324,11 +324,12 @@ fn check_by_itself(callable: &Callable) -> Result<(), LoadErrorKind> {
         return Ok(());
     }
     let secrets = &callable.environment().secrets;
-    let line = |problem: &about::Problem| {
+    let told = |problem: &about::Problem| {
+        let setting = one_line(&problem.setting, MAX_TEXT);
         let message = secrets.hide(&one_line(&problem.message, MAX_TEXT));
-        format!("setting `{}`: {message}", one_line(&problem.setting, MAX_TEXT))
+        SettingProblem { message: format!("setting `{setting}`: {message}"), setting }
     };
-    Err(LoadErrorKind::Settings(problems.iter().map(line).collect()))
+    Err(LoadErrorKind::Settings(problems.iter().map(told).collect()))
 }
 
 fn describe(told: about::Description, seen: Seen) -> Description {

@@ -49,7 +49,7 @@ pub use engine::aside;
 pub use examine::{Examination, Import};
 pub use failure::{FailureKind, PluginFailure};
 pub use library::{Description, PluginSource, PluginSpec, Runtime, fingerprint};
-pub use load_error::{LoadError, LoadErrorKind};
+pub use load_error::{LoadError, LoadErrorKind, SettingProblem};
 pub use memory::{MAX_KEPT, MAX_KEY, MAX_KEYS, Memory};
 pub use output::{MAX_HEADERS, MAX_OUTPUT, MAX_REQUESTS};
 pub use rehearsal::{LogLine, Rehearsed};

@@ -7,8 +7,10 @@ use serde_json::json;
 
 use super::super::{Failure, say_if_read};
 use super::tell;
+use crate::app;
 use crate::authoring::{Subject, check_name, section, size};
-use crate::plugins::{Examination, PluginSource, Runtime};
+use crate::config::PluginSource;
+use crate::plugins::{Examination, Runtime};
 
 /// Looking at a component.
 #[derive(Debug, clap::Args)]
@@ -36,19 +38,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let subject = Subject::find(&arguments.what, arguments.config.as_deref())
         .map_err(|faults| tell(&faults.0))?;
     let runtime = Runtime::new()?.with_cache_of_user();
-    let mut seen = runtime.examine(&subject.spec);
+    let spec = subject.spec();
+    let mut seen = runtime.examine(&spec);
     let loaded = !seen.faults.is_empty() || !subject.is_configured();
-    if !loaded && let Err(error) = runtime.load(&subject.spec, &subject.directory) {
-        seen.faults.push(error.to_string());
+    if !loaded && let Err(error) = runtime.load(&spec, &subject.directory) {
+        seen.faults.extend(app::plugin_faults(&subject.plugin, &error));
     }
-    let file = match &subject.spec.source {
+    let file = match &subject.plugin.source {
         PluginSource::Embedded(_) => None,
         PluginSource::File(path) => Some(path.display().to_string()),
     };
     let section = seen.description.as_ref().map(|about| {
         // Of a file that nobody has named yet its own name says more than the file's.
         let own = !subject.is_configured() && check_name(&about.name).is_ok();
-        section(if own { &about.name } else { &subject.spec.name }, file.as_deref(), about)
+        section(if own { &about.name } else { &subject.plugin.name }, file.as_deref(), about)
     });
     let found = Found { subject: &subject, seen, section };
     if arguments.json {
@@ -66,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 impl fmt::Display for Found<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = &self.seen;
-        let origin = match &self.subject.spec.source {
+        let origin = match &self.subject.plugin.source {
             PluginSource::Embedded(name) => format!("{name}, part of callhook"),
             PluginSource::File(path) => path.display().to_string(),
         };
