@@ -33,7 +33,7 @@ use self::reload::{Service, restored};
 use self::replace::Waiting;
 use self::replies::Court;
 use self::settings::Loaded;
-pub use self::settings::{Faults, directory, plugin_spec};
+pub use self::settings::{Faults, directory, plugin_faults, plugin_spec};
 use self::sources::Sources;
 use crate::clock::Clock;
 use crate::config::{Config, PbxConfig};
@@ -82,7 +82,17 @@ pub struct Probe {
 impl App {
     /// Loads what the settings name. The faults are those of the settings, all of them.
     pub fn build(config: Config, clock: Clock) -> Result<Self, Faults> {
-        let runtime = Arc::new(settings::runtime(&config)?);
+        let runtime = settings::runtime(&config)?;
+        Self::build_on(runtime, config, clock)
+    }
+
+    /// The same where the database is not kept: what plugins are compiled to is kept by the user.
+    pub fn build_to_pass(config: Config, clock: Clock) -> Result<Self, Faults> {
+        Self::build_on(Runtime::new()?.with_cache_of_user(), config, clock)
+    }
+
+    fn build_on(runtime: Runtime, config: Config, clock: Clock) -> Result<Self, Faults> {
+        let runtime = Arc::new(runtime);
         let loaded = settings::load(&config, &runtime)?;
         let metrics = Metrics::default();
         Ok(Self { config, clock, metrics, runtime, loaded, observer: None, reload: None })

@@ -14,6 +14,15 @@
 //! that builds the stages. One thing goes back, a reply that the plugin is to judge: delivery hands
 //! it to whom `app` named to it, which is the thread that runs the plugins.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::print_stdout,
+        clippy::print_stderr,
+        reason = "they panic where nobody reads any longer; `cli` has what does not"
+    )
+)]
+
 #[macro_use]
 mod failpoint;
 

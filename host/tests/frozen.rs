@@ -1,5 +1,5 @@
 //! Components that were built for an earlier version of the contract load for ever, and make of the
-//! same events what they always made.
+//! same events and replies what they always made.
 
 #![allow(
     clippy::expect_used,
@@ -18,7 +18,8 @@ use callhook::event::{
     CallEvent, Callback, Direction, Ended, EventKind, FinishType, Party, PartyKind, Recording,
     Ringing, RingingStopped, Side, Started, StopReason, TransferType,
 };
-use callhook::plugins::{Memory, Outcome, Plugin, PluginSpec};
+use callhook::plugins::{Exchange, Memory, Outcome, Plugin, PluginSpec, Verdict};
+use callhook::reply::{Judgement, Reply};
 use callhook::request::Request;
 use support::{RUNTIME, directory, event};
 
@@ -27,12 +28,18 @@ fn folder() -> PathBuf {
 }
 
 fn load(name: &str, settings: &[(&str, &str)]) -> Plugin {
-    let mut spec = PluginSpec::file("mirror", folder().join(name));
+    let mut spec = PluginSpec::file("frozen", folder().join(name));
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     spec.settings = settings.iter().map(owned).collect();
     spec.deadline = std::time::Duration::from_mins(1);
     RUNTIME.load(&spec, &directory()).expect("it loads for ever")
 }
+
+const HINTS: [(&str, &str); 2] = [("endpoint", "crm"), ("dialect", "classic")];
+
+/// What came with replies.
+const MORE_HINTS: [(&str, &str); 3] =
+    [("endpoint", "crm"), ("dialect", "classic"), ("url", "https://crm.example")];
 
 fn party(number: &str, kind: PartyKind) -> Party {
     Party { number: number.into(), kind, name: None, email: None }
@@ -118,11 +125,10 @@ fn events() -> Vec<CallEvent> {
 /// What the plugin makes of all events, as text.
 fn made(plugin: &Plugin) -> String {
     let draft = Request::draft("https://crm.example/calls?x=1");
-    let hints = [("endpoint", "crm"), ("dialect", "classic")];
     let mut text = String::new();
     for event in events() {
         writeln!(text, "=== {} {}", event.kind.name(), event.caller_id).unwrap();
-        match plugin.transform_with(&hints, &event, &draft, &mut Memory::default()) {
+        match plugin.transform_with(&HINTS, &event, &draft, &mut Memory::default()) {
             Ok(Outcome::Send(requests)) => requests.iter().for_each(|it| tell(it, &mut text)),
             Ok(Outcome::Skip(reason)) => writeln!(text, "skip: {reason}").unwrap(),
             Err(failure) => writeln!(text, "failed: {}", failure.kind.name()).unwrap(),
@@ -144,14 +150,111 @@ fn plugins_of_version_1_0_0_do_what_they_always_did() {
         let settings = [("needed", "yes"), ("token", "s3cr3t!")];
         let plugin = load(name, &settings);
         assert_eq!((plugin.version(), plugin.description().name.as_str()), ("1.0.0", "mirror"));
-        let made = made(&plugin);
-        let expected = fs::read_to_string(folder().join("transform.expected")).unwrap_or_default();
-        if made != expected {
-            let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("transform.made");
-            fs::write(&beside, made).expect("it is written");
-            panic!("{name}: compare {} with the file of that name", beside.display());
+        compare(name, made(&plugin), "transform");
+    }
+}
+
+fn compare(name: &str, made: String, what: &str) {
+    let expected = fs::read_to_string(folder().join(format!("{what}.expected")));
+    if made != expected.unwrap_or_default() {
+        let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{what}.made"));
+        fs::write(&beside, made).expect("it is written");
+        panic!("{name}: compare {} with {what}.expected", beside.display());
+    }
+}
+
+/// An answer of the CRM, with what a lifted list, text or number could lose.
+fn reply(status: u16, body: &[u8], truncated: bool) -> Reply {
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let headers = vec![header("x-id", "77"), header("x-id", ""), header("x-name", "Žofie")];
+    Reply { status, headers, body: body.to_vec(), truncated }
+}
+
+/// What the plugin makes of these replies to a request of this event, one after the other, with all
+/// that it keeps, as text.
+fn judged(plugin: &Plugin, event: &CallEvent, replies: &[Reply]) -> String {
+    let request = Request {
+        method: "POST".into(),
+        headers: vec![("x-mirror".into(), "1".into())],
+        body: b"{}".to_vec(),
+        tag: Some("first".into()),
+        state: event.event_id.clone().into_bytes(),
+        delay_ms: 5,
+        ..Request::draft("https://crm.example/calls?x=1")
+    };
+    let (mut text, mut memory) = (String::new(), Memory::default());
+    for (attempt, reply) in (1..).zip(replies) {
+        let shown = String::from_utf8_lossy(&reply.body);
+        writeln!(text, "=== {} {:?} {}", reply.status, shown, event.kind.name()).unwrap();
+        let exchange = Exchange { request: request.clone(), attempt, reply: reply.clone() };
+        match plugin.on_reply(&MORE_HINTS, event, &exchange, &mut memory) {
+            Ok(Verdict { judgement, follow_ups }) => {
+                writeln!(text, "{judgement:?}").unwrap();
+                for follow_up in &follow_ups {
+                    tell(follow_up, &mut text);
+                }
+            }
+            Err(failure) => writeln!(text, "failed: {}", failure.kind.name()).unwrap(),
+        }
+        let kept = memory.entries().map(|(key, value)| (key, String::from_utf8_lossy(value)));
+        writeln!(text, "keeps {:?}\n", kept.collect::<Vec<_>>()).unwrap();
+    }
+    text
+}
+
+/// `plugin-with-replies.wasm` returns a follow-up with every verdict, which is refused with a retry.
+/// So the retries are for `replying.wasm`, which does what the reply says.
+#[test]
+fn plugins_of_version_1_0_0_judge_replies_as_they_always_did() {
+    let mirror = load("plugin-with-replies.wasm", &[("needed", "yes")]);
+    let event = events().first().expect("there are some").clone();
+    let mut replies = Vec::new();
+    for status in [200, 404, 429, 503, 500, 201] {
+        replies.push(reply(status, "{\"id\": \"Ž\"}\0".as_bytes(), status == 201));
+    }
+    replies.push(Reply::default());
+    compare("plugin-with-replies.wasm", judged(&mirror, &event, &replies), "on-reply");
+
+    let replying = load("replying.wasm", &[]);
+    let said = [
+        "",
+        "retry 7 later",
+        "retry 4294967295 much later",
+        "retry - busy",
+        "give-up there is no such thing",
+        "keep call 77\nfollow /calls/{call}\nfollow /cards",
+        "give-up all the same\nfollow /calls/{call}",
+        "retry 7 later\nfollow /calls/{call}",
+        "keep call 78\nfail as told",
+        "panic",
+        "forget call\nfollow /calls/{call}",
+    ];
+    let replies: Vec<_> = said.iter().map(|said| reply(200, said.as_bytes(), false)).collect();
+    compare("replying.wasm", judged(&replying, &event, &replies), "on-reply-as-told");
+}
+
+#[test]
+fn plugins_of_version_1_0_0_judge_replies_to_every_kind_of_event() {
+    for (name, settings) in
+        [("plugin-with-replies.wasm", &[("needed", "yes")][..]), ("replying.wasm", &[])]
+    {
+        let plugin = load(name, settings);
+        assert!(plugin.replies());
+        for event in events() {
+            let exchange = Exchange {
+                request: Request {
+                    state: event.event_id.clone().into_bytes(),
+                    ..Request::draft("https://crm.example/")
+                },
+                attempt: u32::MAX,
+                reply: reply(299, b"", false),
+            };
+            let verdict = plugin.on_reply(&MORE_HINTS, &event, &exchange, &mut Memory::default());
+            let verdict = verdict.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+            assert_eq!(verdict.judgement, Judgement::Done, "{name}: {event:?}");
         }
     }
+    assert!(!load("plugin.wasm", &[("needed", "yes")]).replies());
 }
 
 #[test]

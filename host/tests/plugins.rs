@@ -468,7 +468,9 @@ fn a_plugin_for_a_newer_callhook_says_so() {
 #[test]
 fn settings_are_checked_by_the_host_and_then_by_the_plugin() {
     let problems = |spec: &PluginSpec| match RUNTIME.load(spec, &directory()).unwrap_err().kind {
-        LoadErrorKind::Settings(problems) => problems,
+        LoadErrorKind::Settings(problems) => {
+            problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+        }
         other => panic!("{other}"),
     };
     let mut spec = PluginSpec::file("nasty", support::HOSTILE.as_path());

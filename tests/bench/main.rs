@@ -14,6 +14,7 @@
 mod backlog;
 mod bare;
 mod cost;
+mod flood;
 mod library;
 mod plugins;
 mod service;

@@ -14,6 +14,11 @@ use hyper_util::rt::TokioExecutor;
 
 use crate::{Ini, PATIENCE};
 
+/// A folder for the caches of the user that the tests play.
+pub fn caches() -> PathBuf {
+    binary().with_file_name("caches")
+}
+
 /// A running `callhook run`; killed when dropped.
 pub struct Callhook {
     child: Child,
@@ -58,7 +63,7 @@ impl Callhook {
     /// `callhook` with these arguments, not started.
     pub fn command(arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        command.args(arguments).stdin(Stdio::null());
+        command.args(arguments).stdin(Stdio::null()).env("XDG_CACHE_HOME", caches());
         command
     }
 

@@ -586,9 +586,25 @@ fn the_demo_says_why_a_plugin_failed() {
     assert_eq!(ended.code, Some(1), "{}", ended.out);
     assert!(ended.out.contains("given up     "), "{}", ended.out);
     assert!(ended.out.contains("the CRM has no field"), "{}", ended.out);
-    let ended = demo(&["--plugin", "nowhere.wasm"]);
-    assert_ne!(ended.code, Some(0));
-    assert!(ended.err.contains("nowhere.wasm"), "{}", ended.err);
+}
+
+#[test]
+fn the_demo_does_not_begin_with_a_plugin_that_cannot_be_used() {
+    let folder = folder();
+    let broken = write(&folder, "broken.wasm", "no component");
+    let hostile = HOSTILE.display().to_string();
+    for (arguments, told) in [
+        (&["--plugin", "nowhere.wasm"][..], "nowhere.wasm"),
+        (&["--plugin", &broken], "this is not a WebAssembly component"),
+        (&["--plugin", &hostile], "setting `do` is missing"),
+        (&["--plugin", &hostile, "--set", "do=skip", "--set", "tokn=x"], "did you mean `token`?"),
+        (&["--plugin", "nothing"], "there is no plugin \"nothing\""),
+    ] {
+        let ended = demo(arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.err);
+        assert_eq!(ended.out, "", "{arguments:?}");
+        assert!(ended.err.starts_with("error: ") && ended.err.contains(told), "{}", ended.err);
+    }
 }
 
 // === Replies ===

@@ -18,7 +18,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use promises::Callhook;
+use promises::{Callhook, caches};
 use tempfile::TempDir;
 
 /// With this a build script ends where a tool is missing.
@@ -53,6 +53,7 @@ fn path() -> OsString {
 fn sh(folder: &Path, script: &str) -> Output {
     let mut command = Command::new("sh");
     command.args(["-e", "-c", script]).current_dir(folder).env("PATH", path());
+    command.env("XDG_CACHE_HOME", caches());
     for name in ["CARGO_TARGET_DIR", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "OUT", "WIT", "CC"] {
         command.env_remove(name);
     }

@@ -211,9 +211,12 @@ async fn new_settings_that_are_faulty_are_shown_until_they_are_mended() {
     ini.rewrite("when = always", "wen = always");
     hook.hang_up("The new settings are faulty; the old ones stay in force.").await;
     let page = hook.page("/readyz").await;
-    let told = "\"degraded\":[\"the new settings are faulty and the old ones stay in force: \
-                plugin \\\"two\\\"";
-    assert!(page.starts_with("{\"ready\":true,") && page.contains(told), "{page}");
+    let told = format!(
+        "\"degraded\":[\"the new settings are faulty and the old ones stay in force: \
+         {}:20: [plugin.two] wen: ",
+        ini.path().display()
+    );
+    assert!(page.starts_with("{\"ready\":true,") && page.contains(&told), "{page}");
     assert_eq!(hook.metric("callhook_settings_reload_failures_total").await, Some(1.0));
     // Files are still watched.
     put(&ini.folder().join("one.wasm"), &version("1.0.1"));

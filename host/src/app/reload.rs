@@ -96,23 +96,25 @@ impl Service {
     }
 
     async fn renew_or_tell(&mut self, reload: &Reload) {
+        // Health is told before the log says so: whoever reads a line finds it true.
         match self.renew(reload).await {
             Ok(()) => {
                 (reload.applied)(&self.config);
                 self.faulty = None;
+                self.tell_health();
                 tracing::info!("The settings were read again and are in force.");
                 self.warn_of_stranded().await;
             }
             Err(Faults(faults)) => {
+                self.faulty = Some(faults.join("; "));
+                self.metrics.settings_reload_failures.inc();
+                self.tell_health();
                 for fault in &faults {
                     tracing::error!("{fault}.");
                 }
                 tracing::error!("The new settings are faulty; the old ones stay in force.");
-                self.metrics.settings_reload_failures.inc();
-                self.faulty = Some(faults.join("; "));
             }
         }
-        self.tell_health();
     }
 
     /// What does not work as it should, and does not keep the service from working.

@@ -14,15 +14,15 @@ use super::settings;
 use crate::config::PluginSource;
 use crate::metrics::Metrics;
 use crate::pipeline::Renewal;
-use crate::plugins::{self, LoadError, Plugin, fingerprint};
+use crate::plugins::{self, Plugin, fingerprint};
 
 /// What became of the files that changed.
 #[derive(Default)]
 struct Tried {
     /// New ones, by name.
     ready: BTreeMap<String, Arc<Plugin>>,
-    /// Those that cannot be used.
-    broken: Vec<LoadError>,
+    /// Those that cannot be used, by name, and why.
+    broken: BTreeMap<String, String>,
     /// The file is the one that is in service.
     same: Vec<String>,
 }
@@ -74,12 +74,12 @@ impl Service {
             self.waiting.broken.remove(name);
             self.waiting.held.remove(name);
         }
-        for error in &tried.broken {
-            self.metrics.plugin_reload_failure(&error.plugin);
+        for (name, error) in &tried.broken {
+            self.metrics.plugin_reload_failure(name);
             tracing::error!(
                 "A changed plugin cannot be used, the old one stays in service: {error}."
             );
-            self.waiting.broken.insert(error.plugin.clone(), error.to_string());
+            self.waiting.broken.insert(name.clone(), error.clone());
         }
         if tried.broken.is_empty() {
             self.put_in_force(tried.ready).await;
@@ -107,7 +107,10 @@ impl Service {
                 }
                 match runtime.load(&settings::plugin_spec(plugin), &loaded.directory) {
                     Ok(ready) => drop(tried.ready.insert(name, Arc::new(ready))),
-                    Err(error) => tried.broken.push(error),
+                    Err(error) => {
+                        let faults = settings::plugin_faults(plugin, &error).join("; ");
+                        tried.broken.insert(name, faults);
+                    }
                 }
             }
             tried

@@ -10,7 +10,7 @@ use crate::config::{
     Config, EndpointConfig, PbxConfig, PluginConfig, PluginSource as Source, ServedEvent,
 };
 use crate::delivery::EndpointSettings;
-use crate::plugins::{Directory, Plugin, PluginSource, PluginSpec, Runtime};
+use crate::plugins::{Directory, LoadError, Plugin, PluginSource, PluginSpec, Runtime};
 use crate::routes::Route;
 use crate::source::callcontrol;
 
@@ -76,7 +76,7 @@ fn plugins(
                 );
                 loaded.insert(plugin.name.clone(), Arc::new(ready));
             }
-            Err(error) => faults.push(error.to_string()),
+            Err(error) => faults.extend(plugin_faults(plugin, &error)),
         }
     }
     if faults.is_empty() { Ok(loaded) } else { Err(Faults(faults)) }
@@ -97,6 +97,17 @@ pub fn plugin_spec(plugin: &PluginConfig) -> PluginSpec {
         deadline: plugin.deadline,
         memory: plugin.memory,
     }
+}
+
+/// Why a plugin of the settings cannot be used, a line each: with file and line where a setting is
+/// to blame.
+pub fn plugin_faults(plugin: &PluginConfig, error: &LoadError) -> Vec<String> {
+    let faults = error.faults().into_iter();
+    let placed = faults.map(|(problem, told)| {
+        let place = problem.and_then(|it| Some((plugin.place_of(&it.setting)?, &it.message)));
+        place.map_or(told, |(place, message)| format!("{place} {message}"))
+    });
+    placed.collect()
 }
 
 /// The endpoints with their chains of plugins.

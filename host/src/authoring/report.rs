@@ -21,9 +21,12 @@ pub fn heading(stage: &Stage) -> String {
         plugin.name(),
         plugin.version(),
         plugin.summary(),
-        humantime::format_duration(subject.spec.deadline),
-        size(subject.spec.memory),
+        humantime::format_duration(subject.plugin.deadline),
+        size(subject.plugin.memory),
     );
+    if let Some(took) = plugin.description().compiled_in {
+        say(&mut text, &format!("compiled in {} ms", took.as_millis()));
+    }
     for note in &subject.notes {
         say(&mut text, &format!("note: {note}"));
     }
@@ -150,8 +153,8 @@ pub fn json(stage: &Stage, trials: &[Trial]) -> Value {
             "summary": plugin.summary(),
         },
         "limits": {
-            "deadline_ms": subject.spec.deadline.as_millis(),
-            "memory_bytes": subject.spec.memory,
+            "deadline_ms": subject.plugin.deadline.as_millis(),
+            "memory_bytes": subject.plugin.memory,
         },
         "notes": subject.notes,
         "events": events,

@@ -13,10 +13,10 @@ use url::Url;
 use crate::app::{self, Faults};
 use crate::config::{
     Config, ConfigError, Credentials, EMBEDDED_PLUGINS, EndpointConfig, Fault, Loaded, Machine,
-    nearest,
+    PluginConfig, PluginSource, Secret, Setting, nearest,
 };
 use crate::hosts::{Hosts, Target};
-use crate::plugins::{Directory, PluginSource, PluginSpec};
+use crate::plugins::{Directory, PluginSpec};
 
 /// The .ini that is looked into where none is named.
 const USUAL: &str = "callhook.ini";
@@ -28,7 +28,7 @@ const LONGEST: u64 = 60;
 #[derive(Debug)]
 pub struct Subject {
     /// The plugin with its settings and limits.
-    pub spec: PluginSpec,
+    pub plugin: PluginConfig,
     /// The people of the company.
     pub directory: Arc<Directory>,
     /// Where they stand.
@@ -75,7 +75,8 @@ impl Subject {
             return Ok(found);
         }
         if embedded {
-            return Ok(Self::alone(PluginSpec::embedded(what)));
+            let source = PluginSource::Embedded(what.to_owned());
+            return Ok(Self::alone(PluginConfig::new(what, source)));
         }
         if Path::new(what).is_file() {
             return Self::of_file(Path::new(what), config);
@@ -86,6 +87,11 @@ impl Subject {
     /// It was found in a .ini, with its settings.
     pub fn is_configured(&self) -> bool {
         self.configured
+    }
+
+    /// What is to be loaded.
+    pub fn spec(&self) -> PluginSpec {
+        app::plugin_spec(&self.plugin)
     }
 
     /// Puts another address in the place of the endpoint's.
@@ -102,31 +108,36 @@ impl Subject {
 
     /// Gives a setting, or one of the limits, in the way of the .ini.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let spec = &mut self.spec;
+        let plugin = &mut self.plugin;
         match key {
             "deadline" => {
                 let deadline = humantime::parse_duration(value).ok();
                 let deadline = deadline.filter(|it| !it.is_zero() && it.as_secs() <= LONGEST);
-                spec.deadline = deadline
+                plugin.deadline = deadline
                     .ok_or_else(|| format!("deadline: expected 1ms to 60s, not {value:?}"))?;
             }
             "memory" => {
                 let memory = parse_size::parse_size(value).ok().filter(|bytes| *bytes > 0);
-                spec.memory = memory
+                plugin.memory = memory
                     .ok_or_else(|| format!("memory: expected a size as 64MiB, not {value:?}"))?;
             }
             "file" => return Err("file: name the file as the command's argument".to_owned()),
             _ => {
-                spec.settings.retain(|(known, _)| known != key);
-                spec.settings.push((key.to_owned(), value.to_owned()));
+                plugin.settings.retain(|known| known.key != key);
+                plugin.settings.push(Setting {
+                    key: key.to_owned(),
+                    value: Secret::new(value),
+                    line: None,
+                    secret: false,
+                });
             }
         }
         Ok(())
     }
 
-    fn alone(spec: PluginSpec) -> Self {
+    fn alone(plugin: PluginConfig) -> Self {
         Self {
-            spec,
+            plugin,
             directory: Arc::default(),
             directory_file: None,
             endpoint: Endpoint::default(),
@@ -138,7 +149,7 @@ impl Subject {
     /// The plugin of the .ini with this name, if there is one.
     fn of_settings(settings: &Config, name: &str) -> Result<Option<Self>, Faults> {
         let Some(plugin) = settings.plugin(name) else { return Ok(None) };
-        let mut found = Self::alone(app::plugin_spec(plugin));
+        let mut found = Self::alone(plugin.clone());
         found.configured = true;
         found.directory = Arc::new(app::directory(settings)?);
         found.directory_file.clone_from(&settings.directory);
@@ -158,22 +169,22 @@ impl Subject {
     /// A file; with its section of the .ini where one names it.
     fn of_file(path: &Path, config: Option<&Path>) -> Result<Self, Faults> {
         let name = path.file_stem().map_or("plugin".into(), |stem| stem.to_string_lossy());
+        let file = PluginConfig::new(&name, PluginSource::File(path.to_owned()));
         let Some(config) = config else {
-            return Ok(Self::alone(PluginSpec::file(&name, path)));
+            return Ok(Self::alone(file));
         };
         let settings = settings(config, &name)?;
         let same = |other: &PathBuf| fs::canonicalize(other).ok() == fs::canonicalize(path).ok();
-        let section =
-            settings.plugins.iter().find(|plugin| match &app::plugin_spec(plugin).source {
-                PluginSource::File(other) => path.exists() && same(other),
-                PluginSource::Embedded(_) => false,
-            });
+        let section = settings.plugins.iter().find(|plugin| match &plugin.source {
+            PluginSource::File(other) => path.exists() && same(other),
+            PluginSource::Embedded(_) => false,
+        });
         if let Some(section) = section
             && let Some(found) = Self::of_settings(&settings, &section.name)?
         {
             return Ok(found);
         }
-        let mut alone = Self::alone(PluginSpec::file(&name, path));
+        let mut alone = Self::alone(file);
         alone.directory = Arc::new(app::directory(&settings)?);
         alone.directory_file.clone_from(&settings.directory);
         alone.endpoint = settings.endpoints.first().map(Endpoint::of).unwrap_or_default();

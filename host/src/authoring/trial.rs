@@ -12,7 +12,7 @@ use super::events::{Given, Step};
 use super::replies::Recorded;
 use super::secrets::Secrets;
 use super::subject::Subject;
-use crate::app::Faults;
+use crate::app::{self, Faults};
 use crate::event::CallEvent;
 use crate::plugins::{Exchange, Memory, Outcome, Plugin, Rehearsed, Runtime, Verdict};
 use crate::reply::Judgement;
@@ -81,10 +81,12 @@ pub struct Answered {
 impl Stage {
     /// Loads the plugin and checks its settings, as the service does.
     pub fn open(subject: Subject) -> Result<Self, Faults> {
+        let spec = subject.spec();
         let plugin = Runtime::new()?
-            .load(&subject.spec, &subject.directory)
-            .map_err(|error| Faults(vec![error.to_string()]))?;
-        let secrets = Secrets::of(&plugin, &subject.spec.settings);
+            .with_cache_of_user()
+            .load(&spec, &subject.directory)
+            .map_err(|error| Faults(app::plugin_faults(&subject.plugin, &error)))?;
+        let secrets = Secrets::of(&plugin, &spec.settings);
         Ok(Self { subject, plugin, secrets, calls: BTreeMap::new(), last: None })
     }
 

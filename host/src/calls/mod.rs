@@ -23,6 +23,7 @@ mod rows;
 mod stop;
 mod tell;
 mod time;
+mod timers;
 pub mod title;
 
 use std::collections::hash_map::Entry;
@@ -38,13 +39,10 @@ use self::call::{Call, Context};
 use self::known::KnownDns;
 use self::leg::{Facts, Origin};
 use self::time::{At, Timeline};
+use self::timers::due;
 use self::title::Titles;
 use crate::event::{CallEvent, PartyKind, StopReason};
 use crate::source::notice::{LegKey, Notice, Participant, Seen, Snapshot};
-
-/// A call that was over is remembered this long, in case it shows up again from a place that is
-/// not visible. Calls waited 211 s in a queue without any visible leg (observed).
-const LINGER: Duration = Duration::from_mins(10);
 
 /// What the engine must be told about the exchange.
 #[derive(Clone, Debug)]
@@ -168,13 +166,6 @@ impl Engine {
     /// Calls that are not over.
     pub fn live_calls(&self) -> usize {
         self.calls.values().filter(|call| call.over.is_none()).count()
-    }
-
-    /// The reading of the monotonic clock at which [`Seen::Tick`] is due, if ever.
-    pub fn next_tick(&self) -> Option<Duration> {
-        let calls = self.timers.first().filter(|_| self.watching).map(|(due, _)| *due);
-        let due = calls.into_iter().chain(self.afterwards.due()).min()?;
-        Some(self.timeline.mono(due))
     }
 
     /// Takes in one notice.
@@ -335,65 +326,12 @@ impl Engine {
         pass.step.state.push((number.to_string(), None));
     }
 
-    fn run_timers(&mut self, at: At, step: &mut Step) {
-        while let Some((due, number)) = self.timers.first().copied() {
-            if due > at.steady() {
-                break;
-            }
-            self.timers.pop_first();
-            let Some(call) = self.calls.get_mut(&number) else { continue };
-            call.due = None;
-            if call.over.is_some() && !call.legs.is_empty() {
-                // Those inside talk on among themselves; their legs are not a new call.
-                call.over = Some(at);
-                self.keep(number, step);
-                continue;
-            }
-            if call.over.is_some() {
-                self.remove(number);
-                step.state.push((number.to_string(), None));
-                continue;
-            }
-            let mut cx =
-                Context { settings: &self.settings, at, resynced: false, events: &mut step.events };
-            call.wake(&mut cx);
-            self.keep(number, step);
-        }
-    }
-
     fn conclude(&mut self, number: i64, pass: &mut Pass) {
         if let Some(call) = self.calls.get_mut(&number) {
             call.conclude(&mut pass.context(&self.settings));
         }
         self.keep(number, &mut pass.step);
     }
-
-    /// Notes the call's new state, and when to look at it again.
-    fn keep(&mut self, number: i64, step: &mut Step) {
-        let Some(call) = self.calls.get_mut(&number) else { return };
-        let due = due(call, self.settings.settle);
-        if due != call.due {
-            self.timers.extend(due.map(|due| (due, number)));
-            if let Some(old) = std::mem::replace(&mut call.due, due) {
-                self.timers.remove(&(old, number));
-            }
-        }
-        let state = match serde_json::to_vec(call) {
-            Ok(state) => Some(state),
-            Err(error) => {
-                tracing::error!(call = %call.chain, %error, "Cannot keep the state of a call.");
-                return;
-            }
-        };
-        step.state.push((number.to_string(), state));
-    }
-}
-
-fn due(call: &Call, settle: Duration) -> Option<i64> {
-    if let Some(over) = &call.over {
-        return Some(over.plus(LINGER));
-    }
-    [call.settles_at(settle), call.tells_stop_at()].into_iter().flatten().min()
 }
 
 #[cfg(test)]

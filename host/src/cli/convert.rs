@@ -49,9 +49,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Some(converted) = convert(&String::from_utf8_lossy(&bytes)) else {
         return Err(super::tell(path, &["there is no address of a webhook in it".to_owned()]));
     };
-    super::say(&converted.ini)?;
+    super::say_if_read(&converted.ini)?;
     for note in converted.notes {
-        eprintln!("note: {note}");
+        super::complain(format_args!("note: {note}"));
     }
     Ok(())
 }

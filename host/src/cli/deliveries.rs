@@ -12,7 +12,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use self::shown::{Line, Told, detail_as_json, row_as_json};
-use super::{ConfigArgument, Failure, log, say};
+use super::{ConfigArgument, Failure, complain, log, say};
 use crate::app::{Operator, Replay, Tally, deliveries, each, goes_to};
 use crate::config::{Config, Loaded, LogConfig, LogLevel};
 use crate::outbox::{DeliveryFilter, DeliveryState, Scan as _, Selection};
@@ -156,7 +156,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 pub(super) fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
     let ReplayArguments { config, from, to, endpoint, popups } = arguments;
     if from >= to {
-        eprintln!("error: --from must be earlier than --to");
+        complain("error: --from must be earlier than --to");
         return Err(Failure::Settings);
     }
     let replay = Replay { from: *from, until: *to, endpoint: endpoint.clone(), popups: *popups };
@@ -193,9 +193,9 @@ impl Which {
             || self.since.is_some()
             || self.until.is_some();
         if ids.is_empty() != filtered {
-            eprintln!(
+            complain(
                 "error: say which, either by their ids or by --state, --endpoint, --call, \
-                       --since and --until"
+                 --since and --until",
             );
             return Err(Failure::Settings);
         }

@@ -4,11 +4,10 @@ use std::io::{IsTerminal as _, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Failure, log, plugin};
+use super::{Failure, log, plugin, say};
 use crate::authoring::Subject;
-use crate::config::{LogConfig, LogLevel, PluginConfig, PluginSource, Secret, Setting};
+use crate::config::{LogConfig, LogLevel};
 use crate::demo::{self, Own, Stage};
-use crate::plugins::{self, PluginSpec};
 use crate::shutdown;
 
 /// Playing.
@@ -34,37 +33,23 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     drop(log::start(LogConfig { level: LogLevel::Warn, ..LogConfig::default() }));
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let stage = Stage { pace: arguments.pace, colours, keep: arguments.keep };
+    let Arguments { pace, keep, .. } = *arguments;
+    let stage = Stage { pace, colours, keep, say: |text| say(text) };
     let own = arguments.plugin.as_deref().map(|what| own(what, arguments)).transpose()?;
-    super::runtime()?.block_on(async { Ok(demo::run(stage, own, shutdown::signal()?).await?) })
+    super::runtime()?.block_on(async {
+        demo::run(stage, own, shutdown::signal()?).await.map_err(|failure| match failure {
+            demo::Failure::Settings(faults) => plugin::tell(&faults.0),
+            demo::Failure::Running(error) => Failure::Running(error),
+        })
+    })
 }
 
-/// The plugin that the calls are played to; it loads.
+/// The plugin that the calls are played to.
 fn own(what: &str, arguments: &Arguments) -> Result<Own, Failure> {
     let mut subject = Subject::find(what, arguments.config.as_deref())
         .map_err(|faults| plugin::tell(&faults.0))?;
     for (key, value) in &arguments.settings {
         subject.set(key, value).map_err(|fault| plugin::tell(&[format!("--set {fault}")]))?;
     }
-    Ok(Own { plugin: as_configured(&subject.spec), directory: subject.directory_file })
-}
-
-/// What the .ini would say of a plugin.
-fn as_configured(spec: &PluginSpec) -> PluginConfig {
-    let setting = |(key, value): &(String, String)| Setting {
-        key: key.clone(),
-        value: Secret::new(value),
-        line: 0,
-        secret: false,
-    };
-    PluginConfig {
-        name: spec.name.clone(),
-        source: match &spec.source {
-            plugins::PluginSource::Embedded(name) => PluginSource::Embedded(name.clone()),
-            plugins::PluginSource::File(path) => PluginSource::File(path.clone()),
-        },
-        settings: spec.settings.iter().map(setting).collect(),
-        deadline: spec.deadline,
-        memory: spec.memory,
-    }
+    Ok(Own { plugin: subject.plugin, directory: subject.directory_file })
 }

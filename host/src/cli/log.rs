@@ -14,7 +14,9 @@ pub(super) type Control = Box<dyn Fn(LogLevel) + Send + Sync>;
 /// the libraries from warnings on. A second call changes nothing.
 pub(super) fn start(settings: LogConfig) -> Control {
     let builder = fmt().with_env_filter(filter(settings.level)).with_writer(stderr);
-    let builder = builder.with_target(false);
+    // A line that cannot be written is left out; the library would say so by `eprintln!`, which then
+    // panics in the thread that logs.
+    let builder = builder.with_target(false).log_internal_errors(false);
     // Only a subscriber that is there already can be in the way, and then lines go to that; only
     // one that is gone cannot be changed.
     match settings.format {

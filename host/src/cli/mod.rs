@@ -10,7 +10,7 @@ mod record;
 mod run;
 
 use std::fmt::Display;
-use std::io::{self, Write as _, stdout};
+use std::io::{self, Write as _, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -103,7 +103,7 @@ pub fn main() -> ExitCode {
         // Whoever read along has seen enough, such as `head`.
         Err(Failure::Running(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(Failure::Running(error)) => {
-            eprintln!("callhook: {error:#}");
+            complain(format_args!("callhook: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -113,6 +113,20 @@ pub fn main() -> ExitCode {
 fn say(text: impl Display) -> anyhow::Result<()> {
     let mut out = stdout().lock();
     write!(out, "{text}").and_then(|()| out.flush()).context("while writing to stdout")
+}
+
+/// The same for a command that goes on where nobody reads any longer: what it finds, and its exit
+/// code, do not depend on that.
+fn say_if_read(text: impl Display) -> anyhow::Result<()> {
+    match say(text) {
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        said => said,
+    }
+}
+
+/// Writes a line to stderr. Not `eprintln!`, which panics where that cannot be written.
+fn complain(line: impl Display) {
+    let _unheard = writeln!(stderr(), "{line}");
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
@@ -138,11 +152,11 @@ fn read(path: &Path, strict: bool) -> Result<Loaded, Vec<String>> {
 /// Tells what is wrong with the settings, and that nothing came of them.
 fn tell(path: &Path, faults: &[String]) -> Failure {
     for fault in faults {
-        eprintln!("error: {fault}");
+        complain(format_args!("error: {fault}"));
     }
     let count = faults.len();
     let errors = if count == 1 { "error" } else { "errors" };
-    eprintln!("callhook: {count} {errors} in {} or what it names", path.display());
+    complain(format_args!("callhook: {count} {errors} in {} or what it names", path.display()));
     Failure::Settings
 }
 

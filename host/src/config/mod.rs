@@ -147,7 +147,7 @@ impl Draft<'_> {
         let plugins = self.all(&keys::PLUGIN, "", plugin::read);
         self.warn_of_idle_plugins(&endpoints);
         let named = endpoints.iter().flat_map(|endpoint| &endpoint.plugins);
-        let plugins = plugin::with_embedded(plugins, named);
+        let plugins = plugin::with_embedded(self.file.path, plugins, named);
         let storage = self.single(&keys::STORAGE, service::storage);
         let (storage, retention) =
             storage.unwrap_or_else(|| (self.file.resolve(service::DATABASE), service::RETENTION));

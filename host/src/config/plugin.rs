@@ -1,9 +1,9 @@
 //! `[plugin.NAME]`: a component, its limits and its own settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::error::{Fault, nearest};
+use super::error::{Fault, Place, nearest};
 use super::secret::{Secret, sounds_secret};
 use super::section::{Reader, Value};
 use super::value;
@@ -22,6 +22,8 @@ const MEMORY: u64 = 64 << 20;
 pub struct PluginConfig {
     /// Its name in `plugins`.
     pub name: String,
+    /// Where its section begins, or where it would be; `None` where there is no .ini.
+    pub place: Option<Place>,
     /// Where its code is.
     pub source: PluginSource,
     /// What the plugin itself reads, in the order of the file.
@@ -49,10 +51,34 @@ pub struct Setting {
     /// With its references filled in; never printed, as it may be a secret even if written
     /// literally.
     pub value: Secret,
-    /// Where it stands, for messages about it.
-    pub line: usize,
+    /// Where it stands in the .ini, for messages about it; `None` if it does not.
+    pub line: Option<usize>,
     /// Some of it came from `${env:...}`, `${file:...}` or `${cred:...}`.
     pub secret: bool,
+}
+
+impl PluginConfig {
+    /// A plugin without settings, with the usual limits.
+    pub fn new(name: &str, source: PluginSource) -> Self {
+        Self {
+            name: name.to_owned(),
+            place: None,
+            source,
+            settings: Vec::new(),
+            deadline: DEADLINE,
+            memory: MEMORY,
+        }
+    }
+
+    /// Where a setting stands in the .ini, or where it would if it is missing.
+    pub fn place_of(&self, key: &str) -> Option<Place> {
+        let section = self.place.clone()?;
+        let line = match self.settings.iter().find(|setting| setting.key == key) {
+            Some(setting) => Some(setting.line?),
+            None => section.line,
+        };
+        Some(Place { line, key: Some(key.to_owned()), ..section })
+    }
 }
 
 /// Reads the section of the plugin called `name`.
@@ -71,12 +97,18 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> 
         settings.push(Setting {
             key: entry.key.clone(),
             value: Secret::new(value.text),
-            line: value.line,
+            line: Some(value.line),
             secret: value.secret,
         });
     }
+    let place = Some(Place {
+        file: reader.file.path.to_owned(),
+        line: Some(reader.section.line),
+        section: Some(reader.section.name.clone()),
+        key: None,
+    });
     let name = name.to_owned();
-    Some(PluginConfig { name, source: source?, settings, deadline, memory })
+    Some(PluginConfig { name, place, source: source?, settings, deadline, memory })
 }
 
 /// A file, or the embedded plugin that `use` names, or that the section itself is called after.
@@ -114,21 +146,22 @@ pub(super) fn known(name: &str, declared: &[&str]) -> Result<String, Fault> {
     Err(Fault::UnknownPlugin { name: name.to_owned(), nearest })
 }
 
-/// Adds the embedded plugins that are named in a chain and need no section.
+/// Adds the embedded plugins that are named in a chain of `file` and have no section.
 pub(super) fn with_embedded<'a>(
+    file: &Path,
     mut plugins: Vec<PluginConfig>,
     named: impl Iterator<Item = &'a String>,
 ) -> Vec<PluginConfig> {
     for name in named {
         let embedded = EMBEDDED_PLUGINS.contains(&name.as_str());
         if embedded && !plugins.iter().any(|plugin| plugin.name == *name) {
-            plugins.push(PluginConfig {
-                name: name.clone(),
-                source: PluginSource::Embedded(name.clone()),
-                settings: Vec::new(),
-                deadline: DEADLINE,
-                memory: MEMORY,
+            let place = Some(Place {
+                file: file.to_owned(),
+                section: Some(format!("plugin.{name}")),
+                ..Place::default()
             });
+            let source = PluginSource::Embedded(name.clone());
+            plugins.push(PluginConfig { place, ..PluginConfig::new(name, source) });
         }
     }
     plugins

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 pub use self::own::Own;
 use self::screen::Screen;
-use crate::app::App;
+use crate::app::{App, Faults};
 use crate::clock::Clock;
 use crate::config::{Config, Machine};
 use crate::event::CallEvent;
@@ -57,6 +57,17 @@ pub struct Stage {
     pub colours: bool,
     /// Stay after the play until `shutdown`.
     pub keep: bool,
+    /// Shows a text. The demo ends where that fails.
+    pub say: fn(&str) -> anyhow::Result<()>,
+}
+
+/// Why the demo did not end well.
+#[derive(Debug)]
+pub enum Failure {
+    /// The plugin cannot be used; nothing was played.
+    Settings(Faults),
+    /// Something else came of the play than must.
+    Running(anyhow::Error),
 }
 
 /// How often it is looked whether all is delivered.
@@ -69,32 +80,36 @@ enum Sight {
     Webhook(Box<Webhook>),
 }
 
-/// Plays the programme, to `own` in place of the plugin that callhook brings. An error if something
-/// else came of it than must.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Running(error)
+    }
+}
+
+/// Plays the programme, to `own` in place of the plugin that callhook brings.
 pub async fn run(
     stage: Stage,
     own: Option<Own>,
     shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
     let pbx = Pbx::small_office().party_did(true).start().await?;
     let receiver = Receiver::start().await?;
     let folder = tempfile::tempdir().context("while making a folder for the demo")?;
     let mut config = settings(folder.path(), &pbx, &receiver)?;
     let own = own.map(|own| own.play_in(&mut config));
-    println!("simulated 3CX   {}", pbx.url());
-    println!("receiver        {}", receiver.url());
+    let app = App::build_to_pass(config, Clock::system()).map_err(Failure::Settings)?;
+    let heading = format!("simulated 3CX   {}\nreceiver        {}\n", pbx.url(), receiver.url());
+    (stage.say)(&heading)?;
 
     let (sights, seen) = mpsc::unbounded_channel();
     let events = sights.clone();
-    let app = App::build(config, Clock::system())
-        .map_err(|faults| anyhow::anyhow!(faults.0.join("; ")))?
-        .observed_by(Box::new(move |event| {
-            if !event.kind.is_usual() {
-                return;
-            }
-            // The screen is gone only when the demo is over.
-            let _ = events.send(Sight::Event(Box::new(event.clone())));
-        }));
+    let app = app.observed_by(Box::new(move |event| {
+        if !event.kind.is_usual() {
+            return;
+        }
+        // The screen is gone only when the demo is over.
+        let _ = events.send(Sight::Event(Box::new(event.clone())));
+    }));
     let (stop, stopped) = oneshot::channel::<()>();
     let service = tokio::spawn(app.run(async {
         let _ = stopped.await;
@@ -108,7 +123,7 @@ pub async fn run(
     arrivals.abort();
     drop(stop);
     service.await.context("while stopping the service")??;
-    played.unwrap_or(Ok(()))
+    Ok(played.unwrap_or(Ok(()))?)
 }
 
 /// The settings of the demo, written as a user would write them.
@@ -172,7 +187,7 @@ async fn play(
                 acted?;
                 deadline = Some(Instant::now() + PATIENCE);
             }
-            Some(sight) = seen.recv() => show(&mut screen, sight, &mut told),
+            Some(sight) = seen.recv() => (stage.say)(&shown(&mut screen, sight, &mut told))?,
             () = until(deadline) => break,
             _ = look.tick() => if let Some(own) = own && deadline.is_some() {
                 // What was delivered just now is shown before the next look.
@@ -184,13 +199,13 @@ async fn play(
         }
     }
     match own {
-        None => close(&screen, &told, expected)?,
-        Some(own) => own.close(PROGRAMME.len(), screen.counts())?,
+        None => close(stage, &screen, &told, expected)?,
+        Some(own) => own.close(stage.say, PROGRAMME.len(), screen.counts())?,
     }
     if stage.keep {
-        println!("\nstaying until Ctrl-C; the 3CX at {} still works", pbx.url());
+        (stage.say)(&format!("\nstaying until Ctrl-C; the 3CX at {} still works\n", pbx.url()))?;
         while let Some(sight) = seen.recv().await {
-            show(&mut screen, sight, &mut told);
+            (stage.say)(&shown(&mut screen, sight, &mut told))?;
         }
     }
     Ok(())
@@ -217,29 +232,34 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn show(screen: &mut Screen, sight: Sight, told: &mut Vec<(String, String)>) {
-    let text = match sight {
+/// What the screen shows of it.
+fn shown(screen: &mut Screen, sight: Sight, told: &mut Vec<(String, String)>) -> String {
+    match sight {
         Sight::People(line) => screen.people(&line),
         Sight::Event(event) => {
             told.push((event.kind.name().to_owned(), event.user.number.clone()));
             screen.event(&event)
         }
         Sight::Webhook(webhook) => screen.webhook(*webhook),
-    };
-    print!("{text}");
+    }
 }
 
 /// The closing line, and whether all was as it must be.
-fn close(screen: &Screen, told: &[(String, String)], expected: usize) -> anyhow::Result<()> {
+fn close(
+    stage: Stage,
+    screen: &Screen,
+    told: &[(String, String)],
+    expected: usize,
+) -> anyhow::Result<()> {
     let counts = screen.counts();
-    println!(
-        "\n{} calls, {} events, {} webhooks delivered, {} missing, {} unexpected",
+    (stage.say)(&format!(
+        "\n{} calls, {} events, {} webhooks delivered, {} missing, {} unexpected\n",
         PROGRAMME.len(),
         counts.events,
         counts.delivered,
         expected.saturating_sub(counts.delivered),
         counts.strange,
-    );
+    ))?;
     let due = PROGRAMME.iter().flat_map(|(_, events)| events.iter().copied());
     let told = told.iter().map(|(kind, user)| (kind.as_str(), user.as_str()));
     if !due.eq(told) {

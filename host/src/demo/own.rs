@@ -42,16 +42,19 @@ impl Stage {
     }
 
     /// The closing lines. An error if something could not be delivered.
-    pub(super) fn close(&self, calls: usize, counts: Counts) -> anyhow::Result<()> {
+    pub(super) fn close(
+        &self,
+        say: fn(&str) -> anyhow::Result<()>,
+        calls: usize,
+        counts: Counts,
+    ) -> anyhow::Result<()> {
         const SHOWN: usize = 20;
         let dead = self.first(DeliveryState::Dead, SHOWN)?;
         for line in &dead {
-            println!("\ngiven up     {line}");
+            say(&format!("\ngiven up     {line}\n"))?;
         }
-        println!(
-            "\n{calls} calls, {} events, {} webhooks delivered",
-            counts.events, counts.delivered
-        );
+        let Counts { events, delivered, .. } = counts;
+        say(&format!("\n{calls} calls, {events} events, {delivered} webhooks delivered\n"))?;
         if !dead.is_empty() {
             bail!("not every event could be delivered");
         }

@@ -54,9 +54,20 @@ pub(super) struct Compiled {
 impl Cache {
     /// Keeps artefacts in this folder, which is made if it is not there.
     pub(super) fn in_folder(folder: &Path) -> Self {
-        let warned = AtomicBool::new(false);
-        match prepare(folder) {
-            Ok(()) => Self { folder: Some(folder.to_owned()), warned },
+        Self::of(folder, prepare(folder))
+    }
+
+    /// Keeps artefacts in callhook's own folder among the caches of this user.
+    pub(super) fn among(caches: &Path) -> Self {
+        let folder = caches.join("callhook");
+        let there = if caches.exists() { Ok(()) } else { prepare(caches) };
+        let prepared = there.and_then(|()| prepare(&folder));
+        Self::of(&folder, prepared)
+    }
+
+    fn of(folder: &Path, prepared: io::Result<()>) -> Self {
+        match prepared {
+            Ok(()) => Self { folder: Some(folder.to_owned()), ..Self::default() },
             Err(error) => {
                 let folder = folder.display();
                 tracing::warn!(%folder, %error, "Compiled plugins cannot be kept.");

@@ -3,6 +3,7 @@
 //! A component is read, compiled, looked at, linked and asked who it is; then its settings are
 //! checked, by the host and by itself. Whatever is wrong is found here and not at the first event.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,12 +22,12 @@ use super::directory::Directory;
 use super::engine::{self, MAX_CALLS, MAX_MEMORY};
 use super::failure::PluginFailure;
 use super::gate::Gate;
-use super::load_error::{LoadError, LoadErrorKind};
+use super::load_error::{LoadError, LoadErrorKind, SettingProblem};
 use super::redact::{Secrets, one_line};
 use super::settings::{self, SettingDoc};
 use super::store::{Environment, State};
 use super::survey::{self, SERVED, Survey};
-use super::{Plugin, embedded, embedded_names, wasi};
+use super::{Plugin, embedded, embedded_names, user, wasi};
 
 /// How long a plugin may take to say who it is and to check its settings. More than for an event:
 /// nobody waits for a call here, and the code may not have been paged in yet.
@@ -143,6 +144,16 @@ impl Runtime {
     #[must_use]
     pub fn with_cache(self, folder: &Path) -> Self {
         Self { cache: Cache::in_folder(folder), ..self }
+    }
+
+    /// The same for who has no database: what is compiled is kept in the user's own cache folder,
+    /// where there is one.
+    #[must_use]
+    pub fn with_cache_of_user(self) -> Self {
+        match user::caches(|name| env::var_os(name)) {
+            Some(caches) => Self { cache: Cache::among(&caches), ..self },
+            None => self,
+        }
     }
 
     /// Makes a plugin ready to be called, or says why it cannot be used.
@@ -315,11 +326,12 @@ fn check_by_itself(callable: &Callable) -> Result<(), LoadErrorKind> {
         return Ok(());
     }
     let secrets = &callable.environment().secrets;
-    let line = |problem: &about::Problem| {
+    let told = |problem: &about::Problem| {
+        let setting = one_line(&problem.setting, MAX_TEXT);
         let message = secrets.hide(&one_line(&problem.message, MAX_TEXT));
-        format!("setting `{}`: {message}", one_line(&problem.setting, MAX_TEXT))
+        SettingProblem { message: format!("setting `{setting}`: {message}"), setting }
     };
-    Err(LoadErrorKind::Settings(problems.iter().map(line).collect()))
+    Err(LoadErrorKind::Settings(problems.iter().map(told).collect()))
 }
 
 fn describe(told: about::Description, seen: Seen) -> Description {

@@ -60,15 +60,41 @@ pub enum LoadErrorKind {
     Mismatch(String),
     /// The .ini grants it more memory than can be granted.
     TooMuchMemory(u64),
-    /// Its settings in the .ini are wrong; one line for each.
-    Settings(Vec<String>),
+    /// Its settings are wrong.
+    Settings(Vec<SettingProblem>),
     /// It failed when it was asked who it is or to check its settings.
     Failed(Box<PluginFailure>),
 }
 
+/// Something wrong with one setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingProblem {
+    /// The key in the plugin's section.
+    pub setting: String,
+    /// What is wrong, in one line that names it.
+    pub message: String,
+}
+
+impl LoadError {
+    /// One line for each thing that is wrong, with the setting that is to blame, if it is one.
+    pub fn faults(&self) -> Vec<(Option<&SettingProblem>, String)> {
+        match &self.kind {
+            LoadErrorKind::Settings(problems) => problems
+                .iter()
+                .map(|problem| (Some(problem), self.told(&problem.message)))
+                .collect(),
+            kind => vec![(None, self.told(kind))],
+        }
+    }
+
+    fn told(&self, what: impl fmt::Display) -> String {
+        format!("plugin {:?} ({}): {what}", self.plugin, self.origin)
+    }
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "plugin {:?} ({}): {}", self.plugin, self.origin, self.kind)
+        f.write_str(&self.told(&self.kind))
     }
 }
 
@@ -138,7 +164,10 @@ impl fmt::Display for LoadErrorKind {
                 bytes.div_ceil(1 << 20),
                 MAX_MEMORY >> 20
             ),
-            Self::Settings(problems) => f.write_str(&problems.join("; ")),
+            Self::Settings(problems) => {
+                let messages: Vec<_> = problems.iter().map(|it| it.message.as_str()).collect();
+                f.write_str(&messages.join("; "))
+            }
             Self::Failed(failure) => write!(f, "it failed while being loaded: {failure}"),
         }
     }

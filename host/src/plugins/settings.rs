@@ -1,6 +1,7 @@
 //! The settings of a plugin: what it says it takes against what the .ini gives.
 
 use super::bindings::about;
+use super::load_error::SettingProblem;
 use super::redact::Secrets;
 
 /// How alike a name must be to be suggested, from 0 to 1.
@@ -60,18 +61,18 @@ impl From<about::Setting> for SettingDoc {
     }
 }
 
-/// What is wrong with `given`, one line each: keys that the plugin does not take, and keys that
-/// it needs.
-pub(super) fn problems(docs: &[SettingDoc], given: &[(String, String)]) -> Vec<String> {
+/// What is wrong with `given`: keys that the plugin does not take, and keys that it needs.
+pub(super) fn problems(docs: &[SettingDoc], given: &[(String, String)]) -> Vec<SettingProblem> {
     let mut problems = Vec::new();
     for (name, _) in given {
         if !docs.iter().any(|doc| doc.takes(name)) {
-            problems.push(unknown(docs, name));
+            problems.push(SettingProblem { setting: name.clone(), message: unknown(docs, name) });
         }
     }
     for doc in docs.iter().filter(|doc| doc.required && doc.default.is_none()) {
         if !given.iter().any(|(name, _)| doc.takes(name)) {
-            problems.push(format!("setting `{}` is missing: {}", doc.name, doc.help));
+            let message = format!("setting `{}` is missing: {}", doc.name, doc.help);
+            problems.push(SettingProblem { setting: doc.name.clone(), message });
         }
     }
     problems
@@ -122,6 +123,10 @@ mod tests {
             required,
             secret: name == "token",
         }
+    }
+
+    fn problems(docs: &[SettingDoc], given: &[(String, String)]) -> Vec<String> {
+        super::problems(docs, given).into_iter().map(|problem| problem.message).collect()
     }
 
     fn given(names: &[&str]) -> Vec<(String, String)> {

@@ -1,13 +1,16 @@
 //! `callhook plugin check`: all that can be said about a component without giving it an event.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::super::Failure;
+use super::super::{Failure, say_if_read};
 use super::tell;
+use crate::app;
 use crate::authoring::{Subject, check_name, section, size};
-use crate::plugins::{Examination, PluginSource, Runtime};
+use crate::config::PluginSource;
+use crate::plugins::{Examination, Runtime};
 
 /// Looking at a component.
 #[derive(Debug, clap::Args)]
@@ -34,26 +37,27 @@ struct Found<'a> {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let subject = Subject::find(&arguments.what, arguments.config.as_deref())
         .map_err(|faults| tell(&faults.0))?;
-    let runtime = Runtime::new()?;
-    let mut seen = runtime.examine(&subject.spec);
+    let runtime = Runtime::new()?.with_cache_of_user();
+    let spec = subject.spec();
+    let mut seen = runtime.examine(&spec);
     let loaded = !seen.faults.is_empty() || !subject.is_configured();
-    if !loaded && let Err(error) = runtime.load(&subject.spec, &subject.directory) {
-        seen.faults.push(error.to_string());
+    if !loaded && let Err(error) = runtime.load(&spec, &subject.directory) {
+        seen.faults.extend(app::plugin_faults(&subject.plugin, &error));
     }
-    let file = match &subject.spec.source {
+    let file = match &subject.plugin.source {
         PluginSource::Embedded(_) => None,
         PluginSource::File(path) => Some(path.display().to_string()),
     };
     let section = seen.description.as_ref().map(|about| {
         // Of a file that nobody has named yet its own name says more than the file's.
         let own = !subject.is_configured() && check_name(&about.name).is_ok();
-        section(if own { &about.name } else { &subject.spec.name }, file.as_deref(), about)
+        section(if own { &about.name } else { &subject.plugin.name }, file.as_deref(), about)
     });
     let found = Found { subject: &subject, seen, section };
     if arguments.json {
-        println!("{:#}", found.as_json());
+        say_if_read(format_args!("{:#}\n", found.as_json()))?;
     } else {
-        found.print();
+        say_if_read(&found)?;
     }
     if found.seen.faults.is_empty() {
         return Ok(());
@@ -61,47 +65,52 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.json { Err(Failure::Settings) } else { Err(tell(&found.seen.faults)) }
 }
 
-impl Found<'_> {
-    fn print(&self) {
+/// For people.
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = &self.seen;
-        let origin = match &self.subject.spec.source {
+        let origin = match &self.subject.plugin.source {
             PluginSource::Embedded(name) => format!("{name}, part of callhook"),
             PluginSource::File(path) => path.display().to_string(),
         };
         let bytes = seen.size.map(|bytes| u64::try_from(bytes).unwrap_or(u64::MAX));
-        println!(
+        writeln!(
+            f,
             "{:<10} {origin}{}",
             "component",
             bytes.map_or(String::new(), |bytes| { format!(", {}", size(bytes)) })
-        );
+        )?;
         if let Some(world) = &seen.world {
-            println!("{:<10} {world}", "world");
+            writeln!(f, "{:<10} {world}", "world")?;
         }
         if let Some(about) = &seen.description {
-            println!("{:<10} {} {}: {}", "plugin", about.name, about.version, about.summary);
+            writeln!(f, "{:<10} {} {}: {}", "plugin", about.name, about.version, about.summary)?;
             let replies = if about.replies { "are read" } else { "are not read" };
-            println!("{:<10} {replies}", "replies");
+            writeln!(f, "{:<10} {replies}", "replies")?;
         }
         if let Some(compiled_in) = seen.compiled_in {
-            println!("{:<10} in {} ms", "compiled", compiled_in.as_millis());
+            writeln!(f, "{:<10} in {} ms", "compiled", compiled_in.as_millis())?;
         }
         let mut heading = "imports";
         for import in &seen.imports {
             let note = if import.served { import.note } else { "REFUSED" };
-            println!("{heading:<10} {:<40} {note}", import.name);
+            writeln!(f, "{heading:<10} {:<40} {note}", import.name)?;
             heading = "";
         }
         if seen.description.as_ref().is_some_and(|about| about.settings.is_empty()) {
-            println!("{:<10} none", "settings");
+            writeln!(f, "{:<10} none", "settings")?;
         }
         if let Some(section) = &self.section {
-            println!("\nFor the .ini:\n\n{section}");
+            writeln!(f, "\nFor the .ini:\n\n{section}")?;
         }
         for note in &self.subject.notes {
-            println!("note: {note}");
+            writeln!(f, "note: {note}")?;
         }
+        Ok(())
     }
+}
 
+impl Found<'_> {
     fn as_json(&self) -> serde_json::Value {
         let seen = &self.seen;
         let about = seen.description.as_ref();

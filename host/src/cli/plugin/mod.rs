@@ -6,7 +6,7 @@ mod samples;
 mod test;
 mod try_out;
 
-use super::Failure;
+use super::{Failure, complain};
 
 /// For plugin authors.
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Tells what is wrong with what was typed, or with what it names.
 pub(super) fn tell(faults: &[String]) -> Failure {
     for fault in faults {
-        eprintln!("error: {fault}");
+        complain(format_args!("error: {fault}"));
     }
     Failure::Settings
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::Failure;
+use super::super::{Failure, say};
 use super::tell;
 use crate::authoring::{LANGUAGES, Language, check_name, create, language};
 
@@ -24,9 +24,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     check_name(name).map_err(|fault| tell(&[fault]))?;
     let folder = dir.clone().unwrap_or_else(|| PathBuf::from(name));
     let files = create(name, lang, &folder).map_err(|error| tell(&[format!("{error:#}")]))?;
-    println!("{} files in {}. Next, there:\n", files.len(), folder.display());
+    say(format_args!("{} files in {}. Next, there:\n\n", files.len(), folder.display()))?;
     for step in lang.setup() {
-        println!("    {step}");
+        say(format_args!("    {step}\n"))?;
     }
     for step in [
         "sh build.sh",
@@ -35,9 +35,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         "sh test.sh",
         "callhook demo --plugin plugin.wasm",
     ] {
-        println!("    {step}");
+        say(format_args!("    {step}\n"))?;
     }
-    println!("\nREADME.md says what is what; the lines above `sh build.sh` are needed once.");
+    say("\nREADME.md says what is what; the lines above `sh build.sh` are needed once.\n")?;
     Ok(())
 }
 

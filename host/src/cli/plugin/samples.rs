@@ -1,6 +1,6 @@
 //! `callhook plugin samples`: the sample events.
 
-use super::super::Failure;
+use super::super::{Failure, say};
 use super::tell;
 use crate::authoring::named_events;
 use crate::event::samples;
@@ -14,24 +14,24 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Some(name) = &arguments.name else {
-        list();
-        return Ok(());
+        return Ok(list()?);
     };
     // The name is checked by whoever tells what is near it.
     named_events(name).map_err(|error| tell(&[format!("{error:#}")]))?;
     for sample in samples::named(name) {
-        print!("{}", sample.json);
+        say(sample.json)?;
     }
     Ok(())
 }
 
-fn list() {
+fn list() -> anyhow::Result<()> {
     let mut call = "";
     for sample in samples::ALL {
         if sample.call != call {
             call = sample.call;
-            println!("{call}");
+            say(format_args!("{call}\n"))?;
         }
-        println!("  {:<25}{}", sample.name, sample.what);
+        say(format_args!("  {:<25}{}\n", sample.name, sample.what))?;
     }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
-use super::super::Failure;
+use super::super::{Failure, say_if_read};
 use super::{setting, tell};
 use crate::authoring::{Case, Stage, Subject, Trial, cases};
 
@@ -45,10 +45,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         let differences = try_case(case, stage, arguments.write)?;
         let verdict = if differences.is_empty() { "ok    " } else { "FAILED" };
-        println!("{verdict}  {}", case.name);
+        say_if_read(format_args!("{verdict}  {}\n", case.name))?;
         failed += usize::from(!differences.is_empty());
         for difference in differences {
-            println!("        {difference}");
+            say_if_read(format_args!("        {difference}\n"))?;
         }
     }
     match failed {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
 use url::Url;
 
-use super::super::Failure;
+use super::super::{Failure, say_if_read};
 use super::{setting, tell};
 use crate::authoring::{
     Stage, Step, Subject, commands, heading, json, named_events, read_replies, read_steps,
@@ -60,20 +60,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let mut stage = Stage::open(subject).map_err(|faults| tell(&faults.0))?;
     if !arguments.json && !arguments.curl {
-        print!("{}", heading(&stage));
+        say_if_read(heading(&stage))?;
     }
     let mut trials = Vec::new();
     for step in steps {
         let trial = stage.take(step).map_err(|error| tell(&[format!("{error:#}")]))?;
         if arguments.curl {
-            print!("{}", commands(&stage, &trial));
+            say_if_read(commands(&stage, &trial))?;
         } else if !arguments.json {
-            print!("{}", text(&stage, &trial));
+            say_if_read(text(&stage, &trial))?;
         }
         trials.push(trial);
     }
     if arguments.json {
-        println!("{:#}", json(&stage, &trials));
+        say_if_read(format_args!("{:#}\n", json(&stage, &trials)))?;
     }
     match trials.iter().filter(|trial| trial.failed()).count() {
         0 => Ok(()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{ENDING_IN_PBX, ENDING_IN_WEBHOOK, Fake, sound};
 use crate::config::{
     Config, Credentials, DeliveryConfig, Dialect, LogConfig, LogFormat, LogLevel, Order, PbxSource,
-    PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
+    Place, PluginConfig, PluginSource, Secret, ServedEvent, Setting, Titles,
 };
 use crate::event::PartyKind;
 
@@ -126,13 +126,19 @@ fn references_are_filled_in_and_remembered_as_secret() {
     let setting = |key: &str, value: &str, line, secret| Setting {
         key: key.to_owned(),
         value: Secret::new(value),
-        line,
+        line: Some(line),
         secret,
     };
     assert_eq!(
         config.plugins,
         [PluginConfig {
             name: "crm".to_owned(),
+            place: Some(Place {
+                file: "/etc/callhook/callhook.ini".into(),
+                line: Some(8),
+                section: Some("plugin.crm".to_owned()),
+                key: None,
+            }),
             source: PluginSource::File("/etc/callhook/crm.wasm".into()),
             settings: vec![
                 setting("a", "<env|file|cred>", 12, true),

@@ -49,7 +49,8 @@ proptest! {
         }
         let mut read = around.parse(&text).map(|loaded| loaded.config);
         for plugin in read.iter_mut().flat_map(|config| &mut config.plugins) {
-            plugin.settings.iter_mut().for_each(|setting| setting.line = 0);
+            plugin.place = None;
+            plugin.settings.iter_mut().for_each(|setting| setting.line = None);
         }
         prop_assert_eq!(read, Ok(config), "{}", text);
     }
@@ -243,12 +244,13 @@ fn plugin() -> impl Strategy<Value = PluginConfig> {
         |(name, settings, deadline, memory)| PluginConfig {
             source: PluginSource::File(format!("{name}.wasm").into()),
             name,
+            place: None,
             settings: settings
                 .into_iter()
                 .map(|(key, value)| Setting {
                     key,
                     value: Secret::new(value),
-                    line: 0,
+                    line: None,
                     secret: false,
                 })
                 .collect(),
@@ -304,13 +306,8 @@ fn config() -> impl Strategy<Value = Config> {
             for endpoint in &mut endpoints {
                 endpoint.plugins.extend(plugins.iter().map(|plugin| plugin.name.clone()));
             }
-            plugins.push(PluginConfig {
-                name: "plain-get".to_owned(),
-                source: PluginSource::Embedded("plain-get".to_owned()),
-                settings: Vec::new(),
-                deadline: Duration::from_millis(250),
-                memory: 64 << 20,
-            });
+            let embedded = PluginSource::Embedded("plain-get".to_owned());
+            plugins.push(PluginConfig::new("plain-get", embedded));
             let console = port.map(|port| ([127, 0, 0, 1], port).into());
             let (storage, retention) = storage;
             Config {

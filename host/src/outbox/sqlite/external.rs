@@ -10,7 +10,7 @@ use super::apply::Effects;
 use super::change::{self, Change, ChangeStep};
 use super::statements::Statements;
 use super::timeline::Timeline;
-use super::{append, file, follow_ups, hold, list, memory, progress, schema};
+use super::{append, events, file, follow_ups, hold, list, memory, progress, schema};
 use crate::clock::Clock;
 use crate::outbox::{
     Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, FailedReply, MemoryScope, Pressure,
@@ -63,12 +63,12 @@ impl Scan for SqliteReader {
         after: Option<&str>,
         limit: usize,
     ) -> anyhow::Result<Vec<StoredEvent>> {
-        let events = list::events(&self.connection, from, until, after, limit);
+        let events = events::events(&self.connection, from, until, after, limit);
         events.context("while reading events from the outbox")
     }
 
     fn event(&self, id: &str) -> anyhow::Result<Option<StoredEvent>> {
-        list::stored(&self.connection, id).context("while reading an event from the outbox")
+        events::stored(&self.connection, id).context("while reading an event from the outbox")
     }
 
     fn failed_reply(&self, request: &str) -> anyhow::Result<Option<FailedReply>> {
@@ -82,7 +82,7 @@ impl Scan for SqliteReader {
     }
 
     fn next_generation(&self, event_id: &str, endpoint: &str) -> anyhow::Result<u32> {
-        let generation = list::next_generation(&self.connection, event_id, endpoint);
+        let generation = events::next_generation(&self.connection, event_id, endpoint);
         generation.with_context(|| format!("while looking for replays of {event_id}"))
     }
 }

@@ -13,6 +13,7 @@ mod apply;
 mod carry;
 mod change;
 mod check;
+mod events;
 mod external;
 mod file;
 mod follow_ups;

@@ -11,7 +11,7 @@ use super::head::{Head, head, head_columns};
 use super::recovery::closed;
 use super::settle::Place;
 use super::stock::{self, Stock};
-use super::{list, memory};
+use super::{events, memory};
 use crate::outbox::{Claimed, Claims, MemoryScope, StoredEvent};
 
 /// So many that are past their time are taken at once.
@@ -122,7 +122,7 @@ impl Reader {
 
     /// See [`Scan::event`](crate::outbox::Scan::event).
     pub(super) fn event(&self, id: &str) -> rusqlite::Result<Option<StoredEvent>> {
-        if self.open { list::stored(&self.connection, id) } else { Err(closed()) }
+        if self.open { events::stored(&self.connection, id) } else { Err(closed()) }
     }
 
     /// See [`Scan::recall`](crate::outbox::Scan::recall).

@@ -36,7 +36,7 @@ fn nothing_that_is_done_often_reads_a_whole_table_or_sorts() {
         (prune::OLD_MEMORY, "memory_touched"),
         (memory::RECALL, "memory_1"),
         (prune::OLD_EVENTS, "events_created"),
-        (list::EVENTS, "events_created"),
+        (events::EVENTS, "events_created"),
     ];
     for (sql, index) in often {
         let plan = plan(&connection, sql);
