@@ -247,7 +247,7 @@ impl Reader {
         now: i64,
         want: usize,
     ) -> rusqlite::Result<Vec<(i64, String)>> {
-        let most = want.max(stock::READ);
+        let most = want.max(stock::OLDEST);
         let mut spoilt = Vec::new();
         let found = self.free(OLDEST, endpoint, now, most)?;
         let mut all = found.len() < most;

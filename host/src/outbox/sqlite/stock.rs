@@ -8,11 +8,9 @@ use std::collections::{HashSet, VecDeque};
 
 use super::head::Head;
 
-/// So many of those that are due longest are kept for an endpoint.
+/// So many of those that are due longest are kept for an endpoint, and read at once: nobody else
+/// claims or settles meanwhile, which are a few milliseconds.
 pub(super) const OLDEST: usize = 1_024;
-
-/// So many of them are read at once: nobody else claims or settles meanwhile.
-pub(super) const READ: usize = 128;
 
 /// So many of those that came due last are kept beside them while more than those wait.
 pub(super) const NEWEST: usize = 32;
