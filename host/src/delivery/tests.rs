@@ -251,8 +251,8 @@ async fn a_success_completes_and_carries_the_hosts_headers() {
 #[tokio::test]
 async fn what_a_receiver_missed_while_it_was_down_arrives_in_order() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
-    let address = receiver.stop().await;
     let mut rig = Rig::at(&receiver);
+    let address = receiver.stop().await;
     rig.start(vec![like(|d| d.schedule = vec![SOON; 100_000])]);
     let url = format!("http://{address}/");
     rig.append((0..5).map(|number| to(&url, &format!("e{number}"), "a")).collect()).await;

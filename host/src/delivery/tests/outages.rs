@@ -22,8 +22,8 @@ fn lanes(receiver: &Receiver, count: usize) -> Vec<NewRequest> {
 async fn while_an_endpoint_is_down_requests_are_not_charged_and_then_all_arrive() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
     let new = lanes(&receiver, 50);
-    let address = receiver.stop().await;
     let mut rig = Rig::at(&receiver);
+    let address = receiver.stop().await;
     // Two attempts a request: without the breaker most would be dead.
     rig.start(vec![like(|d| d.schedule = vec![SOON])]);
     rig.append(new).await;
@@ -430,8 +430,8 @@ async fn the_log_says_an_outage_once() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
     let new = lanes(&receiver, 30);
-    let address = receiver.stop().await;
     let mut rig = Rig::at(&receiver);
+    let address = receiver.stop().await;
     rig.start(vec![like(|d| d.schedule = vec![SOON; 100])]);
     rig.append(new).await;
     until(|| rig.attempts("connect") > 30).await;

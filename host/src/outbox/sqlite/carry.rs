@@ -42,8 +42,9 @@ impl Carrier {
         let (log, carried) = checkpoint(connection, "NOOP")?;
         match (ended, log - carried) {
             // Whatever went wrong there shows here, where something is done about it.
-            (Some(false), _) => checkpoint(connection, "PASSIVE").map(drop),
-            (Some(true), 1..=REST_PAGES) => checkpoint(connection, "PASSIVE").map(drop),
+            (Some(false), _) | (Some(true), 1..=REST_PAGES) => {
+                checkpoint(connection, "PASSIVE").map(drop)
+            }
             (_, LOG_PAGES..) => self.start(connection),
             _ => Ok(()),
         }

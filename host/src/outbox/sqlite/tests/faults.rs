@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use super::super::statements::Statements;
 use super::*;
 
 /// Mounts a disk of this size in memory, if that is allowed here.
@@ -175,7 +176,8 @@ fn what_gives_way_is_dropped_with_its_event_and_counted() {
         let mut effects = apply::Effects::default();
         for class in [Class::Extra, Class::Popup, Class::Core] {
             let commit = of_class(&format!("{}-{}", class.name(), pressure as u8), class);
-            append::append(&connection, &commit, now, pressure, &mut effects).unwrap();
+            append::append(&Statements::of(&connection), &commit, now, pressure, &mut effects)
+                .unwrap();
         }
         assert_eq!(effects.shed.len(), 3 - left.len());
         for table in ["events", "requests"] {
