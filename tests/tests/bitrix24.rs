@@ -484,6 +484,21 @@ impl<'a> Mortal<'a> {
         }
     }
 
+    /// Waits until it has written down so many events of this kind, in its second life if need be:
+    /// what it has only seen, and what is over when it comes back, it does not know of.
+    async fn lives_to_tell(&mut self, kind: &str, count: usize) {
+        let deadline = Instant::now() + LONG;
+        let told = || {
+            let events = Ledger::read(&self.office.ini.database()).events;
+            events.values().filter(|(_, told)| told == kind).count()
+        };
+        while told() < count {
+            self.revive().await;
+            assert!(Instant::now() < deadline, "no {count} {kind}: {:#?}", self.hook.log());
+            tokio::time::sleep(BEAT).await;
+        }
+    }
+
     /// Waits until both links of the call have ended and nothing waits to be sent.
     async fn finishes(&mut self) -> Ledger {
         let deadline = Instant::now() + LONG;
@@ -513,11 +528,11 @@ async fn dies_on_the_way(place: &str, time: u64) -> bool {
     let call = office.call(QUEUE);
     hook.lives_to_see().await;
     office.answers("107", &call);
-    hook.lives_to_see().await;
+    hook.lives_to_tell("start", 1).await;
     office.pbx.person("107").transfers(&call, "108").expect("he transfers");
     hook.lives_to_see().await;
     office.answers("108", &call);
-    hook.lives_to_see().await;
+    hook.lives_to_tell("start", 2).await;
     office.caller_leaves(&call);
     let ledger = hook.finishes().await;
     assert_eq!(dead(&ledger), 0, "{place}: {ledger:#?}");

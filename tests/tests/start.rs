@@ -76,13 +76,14 @@ async fn where_nothing_can_be_kept_the_service_runs_and_says_so_once() {
     assert!(hook.stop().await.success());
 }
 
-/// The pool reserves more address space than this process may have.
+/// The pool reserves more address space than this process may have, beside the gigabyte that the
+/// allocator reserves.
 #[tokio::test]
 async fn little_address_space_is_enough() {
     let (pbx, receiver, ini) = office().await;
     let callhook = Callhook::command(&["run"]);
     let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -v 1200000 && exec \"$0\" run \"$@\""]).arg(callhook.get_program());
+    limited.args(["-c", "ulimit -v 2000000 && exec \"$0\" run \"$@\""]).arg(callhook.get_program());
     let hook = Callhook::spawn_command(&ini, limited);
     hook.wait_until_ready().await;
     hook.wait_for_log("Plugins run without the memory pool, somewhat slower.").await;

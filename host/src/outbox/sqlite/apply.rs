@@ -69,6 +69,12 @@ impl Effects {
         }
     }
 
+    /// The outbox itself finishes a request; it may have got its turn just before.
+    pub(super) fn finished(&mut self, seq: i64) {
+        self.settled.push(seq);
+        self.heads.retain(|head| head.seq != seq);
+    }
+
     /// Something to `endpoint` that has its turn comes due at `due`.
     pub(super) fn comes_due(&mut self, endpoint: &str, due: i64) {
         match self.due.get_mut(endpoint) {
@@ -97,7 +103,7 @@ pub(super) fn apply(
         }
         Work::Expire(seqs) => settle::expire(statements, seqs, now, effects),
         Work::Spoilt { seq, reason } => {
-            effects.settled.push(*seq);
+            effects.finished(*seq);
             settle::bury(statements, *seq, reason, now, effects).map(drop)
         }
         Work::Change(step) => change::carry_out(statements, step, now, effects),

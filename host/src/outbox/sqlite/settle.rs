@@ -124,7 +124,7 @@ pub(super) fn expire(
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
     for &seq in seqs {
-        effects.settled.push(seq);
+        effects.finished(seq);
         let end = End { state: "expired", reason: Some(EXPIRED), charge: 0 };
         let place = place(statements, seq)?;
         if finish(statements, seq, &end, now)?
