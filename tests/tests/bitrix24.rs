@@ -488,8 +488,9 @@ impl<'a> Mortal<'a> {
     /// what it has only seen, and what is over when it comes back, it does not know of.
     async fn lives_to_tell(&mut self, kind: &str, count: usize) {
         let deadline = Instant::now() + LONG;
+        let database = self.office.ini.database();
         let told = || {
-            let events = Ledger::read(&self.office.ini.database()).events;
+            let events = Ledger::read(&database).events;
             events.values().filter(|(_, told)| told == kind).count()
         };
         while told() < count {
