@@ -4,7 +4,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::plugins::Plugin;
+use crate::plugins::SettingDoc;
 use crate::request::Request;
 
 /// Shorter values are not hidden: they would turn up inside ordinary words.
@@ -36,9 +36,9 @@ pub(super) enum Piece {
 }
 
 impl Secrets {
-    /// Those of `plugin`, as `settings` give them.
-    pub(super) fn of(plugin: &Plugin, settings: &[(String, String)]) -> Self {
-        let secret = |name: &str| plugin.settings().iter().any(|it| it.secret && it.name == name);
+    /// Those that `settings` give a plugin which takes these.
+    pub(super) fn of(docs: &[SettingDoc], settings: &[(String, String)]) -> Self {
+        let secret = |name: &str| docs.iter().any(|doc| doc.secret && doc.takes(name));
         let given = settings.iter().filter(|(name, value)| secret(name) && value.len() >= SHORTEST);
         let mut forms: Vec<Form> = given.flat_map(|(name, value)| forms(name, value)).collect();
         // A form that contains another one has to go first.
@@ -123,6 +123,19 @@ mod tests {
         for text in ["x=a b\"c/", "x=a%20b%22c%2F", "x=a+b%22c%2F", "x=a b\\\"c/"] {
             assert_eq!(secrets().hide(text), "x=***", "{text}");
         }
+    }
+
+    #[test]
+    fn a_secret_may_be_one_of_many_with_the_same_beginning() {
+        let docs = [SettingDoc {
+            name: "header.*".to_owned(),
+            help: String::new(),
+            default: None,
+            required: false,
+            secret: true,
+        }];
+        let given = [("header.x-key".to_owned(), "hunter22".to_owned())];
+        assert_eq!(Secrets::of(&docs, &given).hide("x-key: hunter22"), "x-key: ***");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod plugin;
 mod record;
 mod run;
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write as _, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -112,7 +112,7 @@ pub fn main() -> ExitCode {
 /// Writes to stdout. Not `print!`, which panics where nobody reads any longer.
 fn say(text: impl Display) -> anyhow::Result<()> {
     let mut out = stdout().lock();
-    write!(out, "{text}").and_then(|()| out.flush()).context("while writing to stdout")
+    write!(out, "{text}").and_then(|()| out.flush()).context(ToStdout)
 }
 
 /// The same for a command that goes on where nobody reads any longer: what it finds, and its exit
@@ -129,9 +129,20 @@ fn complain(line: impl Display) {
     let _unheard = writeln!(stderr(), "{line}");
 }
 
+/// What was being done when stdout could not be written.
+#[derive(Debug)]
+struct ToStdout;
+
+impl Display for ToStdout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("while writing to stdout")
+    }
+}
+
+/// Whether nobody reads what is said. Other pipes that break are failures.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let cause = error.root_cause().downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+    error.is::<ToStdout>() && cause.is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Reads the settings; tells all that is wrong with them.

@@ -49,8 +49,6 @@ pub(super) struct Turn {
 
 /// What an attempt brought.
 pub(super) struct Outcome {
-    /// It says something of the endpoint, and not of another host only.
-    pub(super) own: bool,
     pub(super) reply: Option<Reply>,
     pub(super) failure: Option<SendFailure>,
     pub(super) began: Moment,
@@ -154,7 +152,7 @@ impl Endpoint {
         if let Some(reply) = reply.as_ref().filter(|_| own) {
             self.compare_clocks(reply, began.wall, ended.wall);
         }
-        let outcome = Outcome { own, reply, failure, began, ended };
+        let outcome = Outcome { reply, failure, began, ended };
         if outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Gone) {
             self.disable().await;
         }
@@ -188,8 +186,7 @@ impl Endpoint {
         let mut lesson = lesson(&outcome, asked, turn.probe);
         if let Some(judgement) = judgement {
             let failure = verdict::judged(judgement);
-            lesson.pushed_back |= outcome.own
-                && outcome.failure.is_none()
+            lesson.pushed_back |= outcome.failure.is_none()
                 && failure.as_ref().is_some_and(SendFailure::is_push_back);
             outcome.failure = failure;
         }
@@ -366,9 +363,6 @@ fn waits(attempt: Attempt, wait: Duration) -> Settlement {
 fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
     let failure = outcome.failure.as_ref();
     let took = outcome.ended.since(outcome.began);
-    if !outcome.own {
-        return Lesson { sign: None, took, pushed_back: false, quiet: None, probe };
-    }
     let sign = failure.map_or(Some(Sign::Good), SendFailure::sign);
     let throttled = outcome
         .reply
@@ -384,7 +378,7 @@ fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
 }
 
 fn record(outcome: Outcome) -> Attempt {
-    let Outcome { own: _, reply, failure, began, ended } = outcome;
+    let Outcome { reply, failure, began, ended } = outcome;
     let (status, reply, truncated) = match reply {
         Some(reply) => (Some(reply.status.as_u16()), reply.body, reply.truncated),
         None => (None, Vec::new(), false),

@@ -55,7 +55,7 @@ pub(super) struct Reply {
 
 /// What became of a request.
 pub(super) struct Sent {
-    /// It was for the endpoint's own host and port, so what it met says something of the endpoint.
+    /// It was for the endpoint's own host and port.
     pub(super) own: bool,
     pub(super) result: Result<Reply, SendFailure>,
 }

@@ -1,10 +1,11 @@
 //! What delivers to one endpoint: claims what is due, as far as the endpoint takes it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::disabled;
@@ -12,9 +13,15 @@ use super::endpoint::Endpoint;
 use super::gate::Room;
 use crate::outbox::Claimed;
 
-/// So many attempts whose outcome is not on disk yet, exchanges included: what a crash may
-/// repeat.
+/// So many attempts whose outcome is not on disk yet, exchanges included, of all endpoints
+/// together: what a crash may repeat.
 const UNSETTLED: usize = 512;
+
+/// So many of these an endpoint may have whatever the others have.
+const OWN: usize = 32;
+
+/// The attempts of all endpoints.
+static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 
 /// So many are looked through for one that can be a probe.
 const CANDIDATES: usize = 32;
@@ -47,10 +54,41 @@ struct Look {
     again: Instant,
 }
 
+/// The attempts of one endpoint, counted among all.
+#[derive(Default)]
+struct Attempts(JoinSet<()>);
+
+impl Attempts {
+    fn spawn(&mut self, attempt: impl Future<Output = ()> + Send + 'static) {
+        ATTEMPTS.fetch_add(1, Ordering::Relaxed);
+        self.0.spawn(attempt);
+    }
+
+    /// Waits for one to end; `None` if there is none.
+    async fn join_next(&mut self) -> Option<Result<(), JoinError>> {
+        let ended = self.0.join_next().await?;
+        ATTEMPTS.fetch_sub(1, Ordering::Relaxed);
+        Some(ended)
+    }
+
+    /// So many more may begin.
+    fn room(&self) -> usize {
+        let own = self.0.len();
+        let others = ATTEMPTS.load(Ordering::Relaxed).saturating_sub(own);
+        UNSETTLED.saturating_sub(others).max(OWN).saturating_sub(own)
+    }
+}
+
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        ATTEMPTS.fetch_sub(self.0.len(), Ordering::Relaxed);
+    }
+}
+
 /// Delivers until `stop` says so, then lets what is in flight finish.
 pub(super) async fn run(endpoint: Arc<Endpoint>, mut stop: watch::Receiver<Stop>) {
     let changed = endpoint.outbox.changed(&endpoint.settings.name);
-    let mut attempts = JoinSet::new();
+    let mut attempts = Attempts::default();
     while *stop.borrow() == Stop::No {
         let look = start_due(&endpoint, &mut attempts).await;
         wait(&endpoint, &look, &changed, &mut attempts, &mut stop).await;
@@ -71,7 +109,7 @@ pub(super) async fn run(endpoint: Arc<Endpoint>, mut stop: watch::Receiver<Stop>
         () = patience => false,
     };
     if !done {
-        let (endpoint, cut) = (&endpoint.settings.name, attempts.len());
+        let (endpoint, cut) = (&endpoint.settings.name, attempts.0.len());
         tracing::warn!(
             endpoint,
             cut,
@@ -85,7 +123,7 @@ async fn wait(
     endpoint: &Endpoint,
     look: &Look,
     changed: &Notify,
-    attempts: &mut JoinSet<()>,
+    attempts: &mut Attempts,
     stop: &mut watch::Receiver<Stop>,
 ) {
     loop {
@@ -107,8 +145,8 @@ async fn wait(
 }
 
 /// Starts what may start.
-async fn start_due(endpoint: &Arc<Endpoint>, attempts: &mut JoinSet<()>) -> Look {
-    let unsettled = UNSETTLED.saturating_sub(attempts.len());
+async fn start_due(endpoint: &Arc<Endpoint>, attempts: &mut Attempts) -> Look {
+    let unsettled = attempts.room();
     match endpoint.room() {
         Room::For(room) if unsettled > 0 => claim(endpoint, room.min(unsettled), attempts).await,
         Room::Probe if unsettled > 0 => probe(endpoint, attempts).await,
@@ -122,7 +160,7 @@ async fn start_due(endpoint: &Arc<Endpoint>, attempts: &mut JoinSet<()>) -> Look
 }
 
 /// Claims at most `room` requests and sends them.
-async fn claim(endpoint: &Arc<Endpoint>, room: usize, attempts: &mut JoinSet<()>) -> Look {
+async fn claim(endpoint: &Arc<Endpoint>, room: usize, attempts: &mut Attempts) -> Look {
     let (requests, mut look) = match due(endpoint, room).await {
         Ok(due) => due,
         Err(look) => return look,
@@ -145,7 +183,7 @@ async fn claim(endpoint: &Arc<Endpoint>, room: usize, attempts: &mut JoinSet<()>
 }
 
 /// Sends one request, to find out whether the endpoint works again.
-async fn probe(endpoint: &Arc<Endpoint>, attempts: &mut JoinSet<()>) -> Look {
+async fn probe(endpoint: &Arc<Endpoint>, attempts: &mut Attempts) -> Look {
     // Usually the first will do.
     let (mut requests, mut look) = match due(endpoint, 1).await {
         Ok(due) => due,

@@ -325,30 +325,6 @@ async fn what_another_host_says_is_not_held_against_the_endpoint() {
 }
 
 #[tokio::test]
-async fn another_host_that_is_down_holds_up_nothing_but_its_own_requests() {
-    let own = Receiver::start(|_| Answer::Status(200)).await;
-    let other =
-        Receiver::start(|_| Answer::Headers(503, vec![("retry-after", "3600".to_owned())])).await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut rig = Rig::at(&own);
-    rig.start(vec![like(|d| {
-        d.schedule = vec![SOON; 100];
-        d.breaker.attempts = 2;
-    })]);
-    let (busy, away) = (other.url("/"), format!("http://{nobody}/"));
-    let to_others = (0..9).map(|at| {
-        let url = if at % 2 == 0 { &busy } else { &away };
-        to(url, &format!("e{at}"), &format!("l{at}"))
-    });
-    rig.append(to_others.collect()).await;
-    until(|| rig.attempts("connect") >= 9 && rig.attempts("server-error") >= 5).await;
-    assert_eq!(rig.state(), EndpointState::Working);
-    rig.append(vec![to(&own.url("/"), "own", "own")]).await;
-    rig.wait_for(1, "delivered").await;
-    assert_eq!(other.seen().len(), 5, "each of its own waits as long as it was asked to");
-}
-
-#[tokio::test]
 async fn a_refusal_after_other_failures_is_still_tried_three_times() {
     let receiver = Receiver::start(|seen| match seen.header("x-callhook-attempt").as_str() {
         "1" | "2" => Answer::Status(500),

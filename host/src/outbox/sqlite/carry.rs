@@ -1,9 +1,10 @@
 //! Carrying the log over into the file.
 //!
-//! Whoever does that writes pages all over the file and waits for the disk, which takes a hundred
-//! milliseconds where the log is long. So a thread beside the writer does it, and commits go on
-//! meanwhile. Only the little that these have added is carried over between two commits: what
-//! has all been carried over begins anew, and the log does not grow for ever.
+//! Whoever does that writes pages all over the file, which takes a hundred milliseconds where the
+//! log is long. So a thread beside the writer does it, and commits go on meanwhile. What these
+//! have added is carried over between two commits once the log is long and that is little: when
+//! all of it is in the file, SQLite waits for the disk, and the log begins anew. Where commits
+//! are too large for that, it happens within one, when the log has reached its cap.
 
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
@@ -12,23 +13,32 @@ use rusqlite::Connection;
 
 use super::file;
 
-/// From so many pages (4 MiB) on it is worth it: it is cheaper the more of it there is.
-const LOG_PAGES: i64 = 1_024;
+/// From so many pages (8 MiB) on it is worth it: it is cheaper the more of it there is.
+const LOG_PAGES: i64 = if cfg!(test) { 16 } else { 2_048 };
+
+/// From so many pages (16 MiB) on the log is to begin anew.
+const LONG_PAGES: i64 = if cfg!(test) { 32 } else { 4_096 };
 
 /// Up to so many pages are carried over between two commits.
 const REST_PAGES: i64 = 256;
+
+/// So often the thread goes after what commits add meanwhile.
+const ROUNDS: u32 = 4;
 
 /// Whether the log is being carried over.
 #[derive(Debug)]
 pub(super) struct Carrier {
     path: PathBuf,
     thread: Option<JoinHandle<rusqlite::Result<()>>>,
+    /// The pages in the log when the thread began last: where somebody reads for a long time, it
+    /// gets no further however often it begins.
+    began_at: i64,
 }
 
 impl Carrier {
     /// For the file at `path`.
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), thread: None }
+        Self { path: path.to_owned(), thread: None, began_at: 0 }
     }
 
     /// Does or has done what is worth it now; `connection` writes to the file, and has just
@@ -42,10 +52,14 @@ impl Carrier {
         let (log, carried) = checkpoint(connection, "NOOP")?;
         match (ended, log - carried) {
             // Whatever went wrong there shows here, where something is done about it.
-            (Some(false), _) | (Some(true), 1..=REST_PAGES) => {
+            (Some(false), _) => checkpoint(connection, "PASSIVE").map(drop),
+            (Some(true), 1..=REST_PAGES) if log >= LONG_PAGES => {
                 checkpoint(connection, "PASSIVE").map(drop)
             }
-            (_, LOG_PAGES..) => self.start(connection),
+            (_, LOG_PAGES..) if log < self.began_at || log - self.began_at >= LOG_PAGES => {
+                self.began_at = log;
+                self.start(connection)
+            }
             _ => Ok(()),
         }
     }
@@ -79,7 +93,12 @@ impl Drop for Carrier {
 fn carry_over(path: &Path) -> rusqlite::Result<()> {
     let connection = file::connect_carrier(path)?;
     failpoint!("outbox-before-checkpoint");
-    checkpoint(&connection, "PASSIVE")?;
+    for _ in 0..ROUNDS {
+        let (log, carried) = checkpoint(&connection, "PASSIVE")?;
+        if carried >= log {
+            break;
+        }
+    }
     failpoint!("outbox-after-checkpoint");
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::schema;
 /// How long to wait for a stranger who writes to the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// At so many pages (64 MiB) the log is carried over into the file even if there is no idle gap.
+/// At so many pages (64 MiB) the log is carried over within a commit; see [`super::carry`].
 const LOG_CAP_PAGES: u32 = 16_384;
 
 /// So much of the file (8 MiB; negative because it is no number of pages) the writer keeps in

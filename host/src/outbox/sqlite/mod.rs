@@ -1,7 +1,8 @@
 //! The outbox in one SQLite file.
 //!
-//! One thread writes, in transactions of whatever has queued up meanwhile; a second, read-only
-//! connection claims. Everybody else may read the file at any time (`sqlite3 -readonly`).
+//! One thread writes, in transactions of whatever has queued up meanwhile, and has another one
+//! carry the log over into the file; a second, read-only connection claims. Everybody else may
+//! read the file at any time (`sqlite3 -readonly`).
 //!
 //! Times in the file are milliseconds since 1970. Those that say when something is due are read
 //! off a [`Timeline`](timeline::Timeline), which does not jump when the machine's clock does.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 
@@ -13,6 +13,10 @@ use super::settle::Place;
 use super::stock::{self, Stock};
 use super::{events, memory};
 use crate::outbox::{Claimed, Claims, MemoryScope, StoredEvent};
+
+/// Nobody else claims or settles while requests are read, so more than are wanted are read only
+/// for so long.
+const LONGEST_LOOK: Duration = Duration::from_millis(2);
 
 /// So many that are past their time are taken at once.
 const SWEEP: usize = 500;
@@ -252,10 +256,12 @@ impl Reader {
         let found = self.free(OLDEST, endpoint, now, most)?;
         let mut all = found.len() < most;
         stock.begin();
-        for seq in found {
+        let began = Instant::now();
+        for (number, seq) in found.into_iter().enumerate() {
             match self.read(seq)? {
                 Ok(head) => {
-                    if !stock.add_old(head) {
+                    let enough = number >= want && began.elapsed() >= LONGEST_LOOK;
+                    if !stock.add_old(head) || enough {
                         all = false;
                         break;
                     }

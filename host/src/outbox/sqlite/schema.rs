@@ -202,12 +202,13 @@ fn step(transaction: &Connection, sql: &str, reached: i64) -> rusqlite::Result<(
 }
 
 /// Whether all tables and indexes are what the migrations made. A flipped bit in the name of a
-/// column leaves a file that is well formed.
+/// column leaves a file that is well formed, and a text that may be none.
 pub(super) fn is_whole(connection: &Connection) -> anyhow::Result<bool> {
     let mut fresh = Connection::open_in_memory()?;
     migrate(&mut fresh)?;
-    let read = |connection: &Connection| -> rusqlite::Result<BTreeSet<(String, String)>> {
-        let sql = "SELECT name, coalesce(sql, '') FROM sqlite_schema";
+    let read = |connection: &Connection| -> rusqlite::Result<BTreeSet<(Vec<u8>, Vec<u8>)>> {
+        let sql = "SELECT CAST(coalesce(name, '') AS BLOB), CAST(coalesce(sql, '') AS BLOB)
+             FROM sqlite_schema";
         let mut statement = connection.prepare(sql)?;
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     };

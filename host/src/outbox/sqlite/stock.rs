@@ -8,8 +8,7 @@ use std::collections::{HashSet, VecDeque};
 
 use super::head::Head;
 
-/// So many of those that are due longest are kept for an endpoint, and read at once: nobody else
-/// claims or settles meanwhile, which are a few milliseconds.
+/// So many of those that are due longest are kept for an endpoint.
 pub(super) const OLDEST: usize = 1_024;
 
 /// So many of those that came due last are kept beside them while more than those wait.

@@ -177,6 +177,18 @@ fn every_page_may_be_zeroed_and_most_rows_survive() {
 }
 
 #[test]
+fn a_schema_that_is_no_longer_text_is_repaired() {
+    let folder = Sound::make(true).copy();
+    let path = folder.path().join("outbox.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let text = b"requests_due ON requests";
+    let at = bytes.windows(text.len()).position(|found| found == text).unwrap();
+    bytes[at] = 0xff;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(survivors(folder).len(), REQUESTS);
+}
+
+#[test]
 fn a_damaged_file_is_set_aside_and_replaced() {
     let folder = Sound::make(true).copy();
     harm(&folder.path().join("outbox.db"), Harm::Zero { at: 0.5 });
