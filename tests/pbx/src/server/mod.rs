@@ -36,6 +36,10 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
+                    // What happens is told at once, not when the last thing told was acknowledged.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "A connection may be slow.");
+                    }
                     connections.spawn(serve_connection(stream, Arc::clone(&shared)));
                 }
                 // Too many open files or an aborted handshake: others may still get through.
