@@ -39,7 +39,8 @@ pub struct Entry {
     /// It let others of its lane pass.
     pub aside: bool,
     method: String,
-    url: String,
+    /// Its address.
+    pub url: String,
     body: Vec<u8>,
 }
 

@@ -12,7 +12,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use self::shown::{Line, Told, detail_as_json, row_as_json};
-use super::{ConfigArgument, Failure, complain, log, say};
+use super::{ConfigArgument, Failure, ToStdout, complain, log, say};
 use crate::app::{Operator, Replay, Tally, deliveries, each, goes_to};
 use crate::config::{Config, Loaded, LogConfig, LogLevel};
 use crate::outbox::{DeliveryFilter, DeliveryState, Scan as _, Selection};
@@ -250,7 +250,7 @@ fn list(config: &Config, filter: &DeliveryFilter, limit: usize, json: bool) -> R
     let mut out = std::io::stdout().lock();
     each(&deliveries(config)?, filter.clone(), limit, |row| {
         let line = if json { row_as_json(row).to_string() } else { Line(row).to_string() };
-        writeln!(out, "{line}").context("while writing to stdout")?;
+        writeln!(out, "{line}").context(ToStdout)?;
         Ok(true)
     })?;
     Ok(())
@@ -274,11 +274,11 @@ fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {
         // It may have been pruned since it was listed.
         if let Some(detail) = kept.show(&row.id)? {
             let json = detail_as_json(&detail, goes_to(config, &detail).as_deref());
-            writeln!(out, "{json}").context("while writing to stdout")?;
+            writeln!(out, "{json}").context(ToStdout)?;
         }
         Ok(true)
     })?;
-    Ok(out.flush().context("while writing to stdout")?)
+    Ok(out.flush().context(ToStdout)?)
 }
 
 fn state(name: &str) -> Result<DeliveryState, String> {

@@ -13,11 +13,11 @@ use rusqlite::Connection;
 
 use super::file;
 
-/// From so many pages (8 MiB) on it is worth it: it is cheaper the more of it there is.
-const LOG_PAGES: i64 = if cfg!(test) { 16 } else { 2_048 };
+/// From so many pages (4 MiB) on it is worth it: it is cheaper the more of it there is.
+const LOG_PAGES: i64 = if cfg!(test) { 16 } else { 1_024 };
 
-/// From so many pages (16 MiB) on the log is to begin anew.
-const LONG_PAGES: i64 = if cfg!(test) { 32 } else { 4_096 };
+/// From so many pages (8 MiB) on the log is to begin anew.
+const LONG_PAGES: i64 = if cfg!(test) { 32 } else { 2_048 };
 
 /// Up to so many pages are carried over between two commits.
 const REST_PAGES: i64 = 256;
