@@ -18,7 +18,7 @@ use super::schema;
 /// How long to wait for a stranger who writes to the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// At so many pages (64 MiB) the log is carried over within a commit; see [`super::carry`].
+/// At so many pages (64 MiB) the log is carried over within a commit: there was no idle gap.
 const LOG_CAP_PAGES: u32 = 16_384;
 
 /// So much of the file (8 MiB; negative because it is no number of pages) the writer keeps in
@@ -162,15 +162,6 @@ pub(super) fn connect_reader(path: &Path) -> anyhow::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     compile_once(&connection)?;
-    Ok(connection)
-}
-
-/// Opens the file at `path`, which is there, for carrying its log over beside the service.
-pub(super) fn connect_carrier(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     Ok(connection)
 }
 

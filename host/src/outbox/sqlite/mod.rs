@@ -1,8 +1,7 @@
 //! The outbox in one SQLite file.
 //!
-//! One thread writes, in transactions of whatever has queued up meanwhile, and has another one
-//! carry the log over into the file; a second, read-only connection claims. Everybody else may
-//! read the file at any time (`sqlite3 -readonly`).
+//! One thread writes, in transactions of whatever has queued up meanwhile; a second, read-only
+//! connection claims. Everybody else may read the file at any time (`sqlite3 -readonly`).
 //!
 //! Times in the file are milliseconds since 1970. Those that say when something is due are read
 //! off a [`Timeline`](timeline::Timeline), which does not jump when the machine's clock does.
@@ -11,7 +10,6 @@
 
 mod append;
 mod apply;
-mod carry;
 mod change;
 mod check;
 mod events;
@@ -52,7 +50,6 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
-use self::carry::Carrier;
 use self::change::{Change, ChangeStep};
 pub use self::external::{SqliteEditor, SqliteReader};
 use self::file::{Lock, Opened};
@@ -138,7 +135,6 @@ impl SqliteOutbox {
             path: path.to_owned(),
             commits: progress.commits,
             space: Space::new(path),
-            carrier: Carrier::new(path),
             upkeep: upkeep::State::new(progress.oldest),
         };
         writer.look_around();

@@ -10,9 +10,8 @@
 use anyhow::ensure;
 use rusqlite::{Connection, ErrorCode, ffi};
 
-use super::carry::checkpoint;
 use super::file::{self, Opened};
-use super::writer::Writer;
+use super::writer::{Writer, checkpoint};
 use super::{salvage, shared::Closed};
 
 /// What may help.
@@ -105,7 +104,6 @@ impl Writer {
     /// Closes the file. Whoever wants to read waits until what this returns is gone.
     fn close(&mut self) -> rusqlite::Result<Closed> {
         self.connection = None;
-        self.carrier.rest();
         Closed::new(&self.shared)
     }
 

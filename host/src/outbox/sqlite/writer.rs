@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::apply::{Effects, apply};
-use super::carry::Carrier;
 use super::queue::Operation;
 use super::space::Space;
 use super::statements::Statements;
@@ -22,6 +21,10 @@ use crate::outbox::{Class, Pressure};
 
 /// How long to wait before a failed transaction is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// From so many pages (4 MiB) on, the log is carried over into the file when nothing else is to do.
+/// It is cheaper the more of it there is, and must not run inside a commit that somebody waits for.
+const LOG_PAGES: i64 = if cfg!(test) { 16 } else { 1_024 };
 
 /// What the writer has in hand.
 pub(super) struct Writer {
@@ -32,7 +35,6 @@ pub(super) struct Writer {
     /// The number of the last transaction that was confirmed.
     pub(super) commits: i64,
     pub(super) space: Space,
-    pub(super) carrier: Carrier,
     pub(super) upkeep: upkeep::State,
 }
 
@@ -52,8 +54,7 @@ impl Writer {
             failpoint!("outbox-taken");
             self.keep_up(&mut batch);
             if batch.is_empty() {
-                self.carry();
-                self.give_back();
+                self.idle();
                 continue;
             }
             let Some(effects) = self.commit_at_last(&batch) else {
@@ -69,9 +70,8 @@ impl Writer {
                 let _unheard = operation.done.send(());
             }
             failpoint!("outbox-acknowledged");
-            self.carry();
             if self.shared.queue.is_empty() {
-                self.give_back();
+                self.idle();
             }
         }
         failpoint!("outbox-drained");
@@ -202,24 +202,27 @@ impl Writer {
         }
     }
 
-    /// Has the log carried over into the file if it is worth it.
-    fn carry(&mut self) {
+    /// Carries the log over into the file if it is worth it, and gives free space back.
+    fn idle(&mut self) {
         let Some(connection) = &self.connection else { return };
-        let done = self.carrier.carry(connection);
-        self.tidied(done);
-    }
-
-    /// Gives free space back.
-    fn give_back(&mut self) {
-        let Some(connection) = &self.connection else { return };
-        let done = upkeep::give_back(connection);
-        self.tidied(done);
-    }
-
-    fn tidied(&mut self, done: rusqlite::Result<()>) {
-        if let Err(error) = done {
+        let done = match checkpoint(connection, "NOOP") {
+            Ok((log, carried)) if log - carried >= LOG_PAGES => {
+                failpoint!("outbox-before-checkpoint");
+                let done = checkpoint(connection, "PASSIVE").map(drop);
+                failpoint!("outbox-after-checkpoint");
+                done
+            }
+            small => small.map(drop),
+        };
+        if let Err(error) = done.and_then(|()| upkeep::give_back(connection)) {
             tracing::warn!(%error, "The outbox could not be tidied up; it will be tried again.");
             self.recover(&error);
         }
     }
+}
+
+/// The pages in the log, and how many of them are carried over.
+pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    connection.prepare_cached(&sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
 }
