@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::breaker::{Change, Sign};
 use super::credentials::Credentials;
-use super::exchange::{Client, Reply, Sent};
+use super::exchange::{Client, Reply};
 use super::failure::{Patience, SendFailure};
 use super::follow::follow;
 use super::gate::{Gate, Lesson, Room};
@@ -139,17 +139,16 @@ impl Endpoint {
             return;
         }
         failpoint!("delivery-before-send");
-        let Sent { own, result } = self.client.send_at(&claimed, began.wall).await;
-        let (reply, failure) = match result {
+        let (reply, failure) = match self.client.send_at(&claimed, began.wall).await {
             Ok(reply) => {
-                let failure = reply.failure(&self.settings.success, own);
+                let failure = reply.failure(&self.settings.success);
                 (Some(reply), failure)
             }
             Err(failure) => (None, Some(failure)),
         };
         failpoint!("delivery-replied");
         let ended = self.clock.now();
-        if let Some(reply) = reply.as_ref().filter(|_| own) {
+        if let Some(reply) = &reply {
             self.compare_clocks(reply, began.wall, ended.wall);
         }
         let outcome = Outcome { reply, failure, began, ended };
@@ -213,7 +212,7 @@ impl Endpoint {
 
     /// Looks what the endpoint's own clock shows.
     fn compare_clocks(&self, reply: &Reply, began: Timestamp, ended: Timestamp) {
-        let Some(date) = verdict::dated(reply) else { return };
+        let Some(date) = verdict::dated(reply).filter(|_| reply.own) else { return };
         let mut skew = self.standing.skew();
         let news = skew.learn(date, began, ended);
         let Some(seconds) = skew.seconds() else { return };
@@ -362,8 +361,8 @@ fn waits(attempt: Attempt, wait: Duration) -> Settlement {
 
 fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
     let failure = outcome.failure.as_ref();
-    let took = outcome.ended.since(outcome.began);
     let sign = failure.map_or(Some(Sign::Good), SendFailure::sign);
+    let took = outcome.ended.since(outcome.began);
     let throttled = outcome
         .reply
         .as_ref()

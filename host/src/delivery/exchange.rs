@@ -21,7 +21,6 @@ use super::resolver::Resolver;
 use super::settings::EndpointSettings;
 use super::signature::Signer;
 use super::stamp::stamp;
-use crate::hosts::Target;
 use crate::outbox::Claimed;
 use crate::redact;
 
@@ -51,13 +50,8 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
     /// There was more than `body`.
     pub(super) truncated: bool,
-}
-
-/// What became of a request.
-pub(super) struct Sent {
-    /// It was for the endpoint's own host and port.
+    /// It is the endpoint's own.
     pub(super) own: bool,
-    pub(super) result: Result<Reply, SendFailure>,
 }
 
 impl Client {
@@ -77,29 +71,19 @@ impl Client {
 
     /// Sends the request once, as it is `now`, and reads the reply. Redirects are not followed, and
     /// nothing is unpacked.
-    pub(super) async fn send_at(&self, claimed: &Claimed, now: Timestamp) -> Sent {
-        match url(claimed).and_then(|url| Ok((self.connector.admit(&url)?, url))) {
-            Ok((target, url)) => {
-                let own = target.own;
-                Sent { own, result: self.send_to(target, url, claimed, now).await }
-            }
-            Err(failure) => Sent { own: false, result: Err(failure) },
-        }
-    }
-
-    async fn send_to(
+    pub(super) async fn send_at(
         &self,
-        target: Target,
-        url: Uri,
         claimed: &Claimed,
         now: Timestamp,
     ) -> Result<Reply, SendFailure> {
+        let url = url(claimed)?;
+        let target = self.connector.admit(&url)?;
         let credential = self.credentials.header().filter(|_| target.own);
         let mut message = message(claimed, url, credential)?;
         stamp(message.headers_mut(), claimed, &self.signer, now)?;
         self.connector.greet_proxy(&target, message.headers_mut());
         if !target.own {
-            return self.exchange(message).await;
+            return Ok(Reply { own: false, ..self.exchange(message).await? });
         }
         let (mut head, body) = message.into_parts();
         let again = self.credentials.may_wear_out().then(|| (head.clone(), body.clone()));
@@ -132,12 +116,11 @@ impl Client {
 
 impl Reply {
     /// Why this is no success, if it is none; `success` are statuses that count as one beside 2xx.
-    /// `own` says whether it is the endpoint's own.
-    pub(super) fn failure(&self, success: &[u16], own: bool) -> Option<SendFailure> {
+    pub(super) fn failure(&self, success: &[u16]) -> Option<SendFailure> {
         if self.status.is_success() || success.contains(&self.status.as_u16()) {
             return None;
         }
-        if !own && matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::GONE) {
+        if !self.own && matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::GONE) {
             return Some(SendFailure::Elsewhere(self.status));
         }
         if !self.status.is_redirection() {
@@ -199,5 +182,5 @@ async fn read(response: Response<Incoming>) -> Result<Reply, SendFailure> {
             break;
         }
     }
-    Ok(Reply { status: head.status, headers: head.headers, body, truncated })
+    Ok(Reply { status: head.status, headers: head.headers, body, truncated, own: true })
 }

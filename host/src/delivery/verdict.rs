@@ -130,7 +130,7 @@ mod tests {
     fn reply(status: u16, headers: &[(HeaderName, &str)]) -> Reply {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
-        Reply { status, headers: headers.collect(), body: Vec::new(), truncated: false }
+        Reply { status, headers: headers.collect(), body: Vec::new(), truncated: false, own: true }
     }
 
     /// Of the attempt with this number, after others that ended likewise.
@@ -140,13 +140,9 @@ mod tests {
     }
 
     fn verdict_after(past: Past, reply: &Reply) -> Verdict {
-        verdict_of(past, reply, true)
-    }
-
-    fn verdict_of(past: Past, reply: &Reply, own: bool) -> Verdict {
         let schedule = vec![SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND];
         let settings = DeliveryConfig { schedule, success: vec![409], ..DeliveryConfig::default() };
-        let failure = reply.failure(&settings.success, own);
+        let failure = reply.failure(&settings.success);
         judge(failure.as_ref(), asked(reply, now()), past, &settings, 0.5)
     }
 
@@ -201,12 +197,10 @@ mod tests {
 
     #[test]
     fn what_another_host_says_concerns_the_request_alone() {
-        let after = |refusals, status| {
-            verdict_of(Past { attempts: refusals, refusals }, &reply(status, &[]), false)
-        };
-        assert_eq!(after(1, 401), Verdict::Retry(2 * SECOND));
-        assert!(matches!(after(2, 401), Verdict::Dead(_)));
-        assert!(matches!(after(0, 410), Verdict::Dead(_)));
+        let elsewhere = |status| Reply { own: false, ..reply(status, &[]) };
+        assert_eq!(verdict(&elsewhere(401), 2), Verdict::Retry(2 * SECOND));
+        assert!(matches!(verdict(&elsewhere(401), 3), Verdict::Dead(_)));
+        assert!(matches!(verdict(&elsewhere(410), 1), Verdict::Dead(_)));
     }
 
     #[test]

@@ -144,7 +144,7 @@ async fn no_failure_tells_the_query_the_credentials_or_the_user() {
             request.request.headers = one(header, &format!("{CANARY}\n"));
         }
         let failure = match client.send(&request).await {
-            Ok(reply) => reply.failure(&[], true),
+            Ok(reply) => reply.failure(&[]),
             Err(failure) => Some(failure),
         };
         let said = format!("{0} {0:?}", failure.unwrap());

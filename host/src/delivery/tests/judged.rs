@@ -32,12 +32,8 @@ fn later(after: Option<Duration>) -> Judgement {
 }
 
 /// A rig with a delivery to `endpoint` whose replies are judged like this.
-fn judged(
-    receiver: &Receiver,
-    endpoint: EndpointSettings,
-    judgements: Vec<Judgement>,
-) -> (Rig, Arc<Bench>) {
-    let mut rig = Rig::at(receiver);
+fn judged(endpoint: EndpointSettings, judgements: Vec<Judgement>) -> (Rig, Arc<Bench>) {
+    let mut rig = Rig::new();
     let outbox = Arc::clone(rig.outbox.as_ref().unwrap());
     let (judgements, heard) = (Mutex::new(judgements.into()), Mutex::default());
     let bench = Arc::new(Bench { outbox, judgements, heard });
@@ -53,8 +49,7 @@ async fn a_judgement_outranks_the_status() {
     })
     .await;
     let given_up = Judgement::GiveUp("no such user".to_owned());
-    let (rig, bench) =
-        judged(&receiver, endpoint("crm"), vec![Judgement::Done, given_up, later(None)]);
+    let (rig, bench) = judged(endpoint("crm"), vec![Judgement::Done, given_up, later(None)]);
     rig.append(vec![to(&receiver.url("/"), "done", "a")]).await;
     rig.wait_for(1, "delivered").await;
     rig.append(vec![to(&receiver.url("/"), "dead", "a")]).await;
@@ -73,7 +68,7 @@ async fn a_judgement_outranks_the_status() {
 #[tokio::test]
 async fn a_judgement_that_says_later_again_and_again_is_dead_at_the_schedules_end() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
-    let (rig, _) = judged(&receiver, like(|d| d.schedule = vec![SOON; 2]), vec![later(None); 3]);
+    let (rig, _) = judged(like(|d| d.schedule = vec![SOON; 2]), vec![later(None); 3]);
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
     rig.wait_for(1, "dead").await;
     let reason: String = rig.query("SELECT reason FROM requests");
@@ -86,7 +81,7 @@ async fn a_judgement_that_says_later_again_and_again_is_dead_at_the_schedules_en
 #[tokio::test]
 async fn a_judgement_on_a_success_that_says_later_slows_the_endpoint_down() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
-    let (rig, _) = judged(&receiver, endpoint("crm"), vec![later(Some(Duration::from_hours(1)))]);
+    let (rig, _) = judged(endpoint("crm"), vec![later(Some(Duration::from_hours(1)))]);
     let limit = || rig.endpoints.as_ref().unwrap().status()[0].limit;
     let before = limit();
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
@@ -99,7 +94,7 @@ async fn a_judgement_on_a_success_that_says_later_slows_the_endpoint_down() {
 async fn what_a_status_says_of_the_endpoint_holds_whatever_the_judgement_is() {
     let receiver =
         Receiver::start(|_| Answer::Headers(429, vec![("retry-after", "3600".to_owned())])).await;
-    let (rig, _) = judged(&receiver, endpoint("crm"), vec![Judgement::Done]);
+    let (rig, _) = judged(endpoint("crm"), vec![Judgement::Done]);
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
     rig.wait_for(1, "delivered").await;
     assert!(matches!(rig.state(), EndpointState::AskedToWait { .. }), "{:?}", rig.state());
@@ -114,7 +109,7 @@ async fn who_lets_nobody_in_or_says_nothing_is_not_judged() {
     })
     .await;
     for (event, class) in [("shut", "unauthorized"), ("broken", "broken"), ("gone", "gone")] {
-        let (rig, bench) = judged(&receiver, at(&receiver.url("/")), vec![Judgement::Done]);
+        let (rig, bench) = judged(at(&receiver.url("/")), vec![Judgement::Done]);
         rig.append(vec![to(&receiver.url("/"), event, "a")]).await;
         until(|| rig.attempts(class) >= 1).await;
         assert_eq!(bench.heard.lock().unwrap().len(), 0, "{event}");
@@ -126,7 +121,7 @@ async fn who_lets_nobody_in_or_says_nothing_is_not_judged() {
 async fn what_is_given_up_is_dead_though_the_endpoint_is_given_up_too() {
     let receiver = Receiver::start(|_| Answer::Status(500)).await;
     let given_up = Judgement::GiveUp("no".to_owned());
-    let (rig, _) = judged(&receiver, like(|d| d.breaker.attempts = 1), vec![given_up; 3]);
+    let (rig, _) = judged(like(|d| d.breaker.attempts = 1), vec![given_up; 3]);
     for event in ["e1", "e2", "e3"] {
         rig.append(vec![to(&receiver.url("/"), event, event)]).await;
     }

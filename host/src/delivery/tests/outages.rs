@@ -22,8 +22,8 @@ fn lanes(receiver: &Receiver, count: usize) -> Vec<NewRequest> {
 async fn while_an_endpoint_is_down_requests_are_not_charged_and_then_all_arrive() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
     let new = lanes(&receiver, 50);
-    let mut rig = Rig::at(&receiver);
     let address = receiver.stop().await;
+    let mut rig = Rig::new();
     // Two attempts a request: without the breaker most would be dead.
     rig.start(vec![like(|d| d.schedule = vec![SOON])]);
     rig.append(new).await;
@@ -46,7 +46,7 @@ async fn an_open_breaker_lets_one_request_through_at_a_time() {
         _ => Answer::When(Arc::clone(&held)),
     })
     .await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     rig.start(vec![like(|d| {
         d.schedule = vec![Duration::from_hours(1); 9];
         d.breaker.attempts = 3;
@@ -71,7 +71,7 @@ async fn one_dead_endpoint_of_four_costs_the_others_nothing() {
         _ => Answer::Status(200),
     })
     .await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     let names = ["dead", "a", "b", "c"];
     let mut endpoints: Vec<_> = names.iter().map(|name| endpoint(name)).collect();
     endpoints[0].delivery.breaker = BreakerConfig::default();
@@ -101,7 +101,7 @@ async fn a_receiver_that_flaps_loses_nothing_and_keeps_the_order_within_a_lane()
         }
     })
     .await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     rig.start(vec![like(|d| {
         d.schedule = vec![SOON; 1_000];
         d.order = Order::Strict;
@@ -125,7 +125,7 @@ async fn a_receiver_that_flaps_loses_nothing_and_keeps_the_order_within_a_lane()
 async fn a_429_with_retry_after_pauses_every_lane_of_the_endpoint() {
     let receiver =
         Receiver::start(|_| Answer::Headers(429, vec![("retry-after", "3600".to_owned())])).await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     rig.start(vec![endpoint("crm")]);
     rig.append(lanes(&receiver, 1)).await;
     until(|| matches!(rig.state(), EndpointState::AskedToWait { .. })).await;
@@ -140,7 +140,7 @@ async fn a_429_with_retry_after_pauses_every_lane_of_the_endpoint() {
 async fn a_pause_that_was_asked_for_outlasts_a_restart_and_other_settings() {
     let receiver =
         Receiver::start(|_| Answer::Headers(503, vec![("retry-after", "3600".to_owned())])).await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     rig.start(vec![endpoint("crm")]);
     rig.append(lanes(&receiver, 1)).await;
     until(|| matches!(rig.state(), EndpointState::AskedToWait { .. })).await;
@@ -164,7 +164,7 @@ async fn a_pause_that_was_asked_for_outlasts_a_restart_and_other_settings() {
 #[tokio::test]
 async fn other_settings_do_not_forget_that_an_endpoint_is_given_up() {
     let receiver = Receiver::start(|_| Answer::Status(503)).await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     let patient = |d: &mut DeliveryConfig| {
         d.breaker.attempts = 3;
         d.breaker.first_probe = Duration::from_hours(1);
@@ -200,7 +200,7 @@ async fn a_401_pauses_the_endpoint_free_of_charge_until_it_lets_us_in() {
     let receiver =
         Receiver::start(move |_| Answer::Status(if *is_open.lock().unwrap() { 200 } else { 401 }))
             .await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     rig.start(vec![at(&receiver.url("/"))]);
     rig.append(lanes(&receiver, 10)).await;
     until(|| rig.attempts("unauthorized") > 20).await;
@@ -213,7 +213,7 @@ async fn a_401_pauses_the_endpoint_free_of_charge_until_it_lets_us_in() {
 #[tokio::test]
 async fn what_was_claimed_before_the_endpoint_closed_is_given_back_unsent() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
-    let rig = Rig::at(&receiver);
+    let rig = Rig::new();
     let outbox = rig.outbox.as_ref().unwrap();
     let closings: [fn(&Endpoint); 3] = [
         |endpoint| assert!(endpoint.gate().disable(true)),
@@ -257,7 +257,7 @@ async fn a_410_disables_the_endpoint_over_restarts_until_it_is_enabled() {
         _ => Answer::Status(200),
     })
     .await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     rig.start(vec![at(&receiver.url("/gone"))]);
     rig.append(vec![to(&receiver.url("/gone"), "e0", "a")]).await;
     until(|| rig.state() == EndpointState::Disabled).await;
@@ -280,7 +280,7 @@ async fn another_url_lifts_a_410_and_takes_over_what_waits() {
         _ => Answer::Status(200),
     })
     .await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     let gone = receiver.url("/gone");
     rig.start(vec![at(&gone)]);
     let new = NewRequest { base: gone.clone(), ..to(&receiver.url("/gone?x=1"), "e0", "a") };
@@ -331,7 +331,7 @@ async fn a_refusal_after_other_failures_is_still_tried_three_times() {
         _ => Answer::Status(422),
     })
     .await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     rig.start(vec![like(|d| d.schedule = vec![SOON; 9])]);
     rig.append(lanes(&receiver, 1)).await;
     rig.wait_for(1, "dead").await;
@@ -341,7 +341,7 @@ async fn a_refusal_after_other_failures_is_still_tried_three_times() {
 #[tokio::test]
 async fn what_came_too_late_expires_unsent() {
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     let stale =
         NewRequest { expires_in: Some(Duration::ZERO), ..to(&receiver.url("/"), "e0", "a") };
     rig.append(vec![stale, to(&receiver.url("/"), "e1", "a")]).await;
@@ -359,7 +359,7 @@ async fn what_fails_for_longer_than_the_bound_leaves_its_turn() {
         _ => Answer::Status(200),
     })
     .await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     rig.start(vec![like(|d| {
         d.order = Order::Bounded(Duration::from_secs(1));
         d.schedule = vec![SOON, Duration::from_hours(1)];
@@ -380,7 +380,7 @@ async fn a_strict_lane_waits_for_as_long_as_it_takes() {
         _ => Answer::Status(200),
     })
     .await;
-    let mut rig = Rig::at(&receiver);
+    let mut rig = Rig::new();
     rig.start(vec![like(|d| {
         d.order = Order::Strict;
         d.schedule = vec![SOON, Duration::from_hours(1)];
@@ -406,8 +406,8 @@ async fn the_log_says_an_outage_once() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let receiver = Receiver::start(|_| Answer::Status(200)).await;
     let new = lanes(&receiver, 30);
-    let mut rig = Rig::at(&receiver);
     let address = receiver.stop().await;
+    let mut rig = Rig::new();
     rig.start(vec![like(|d| d.schedule = vec![SOON; 100])]);
     rig.append(new).await;
     until(|| rig.attempts("connect") > 30).await;

@@ -17,6 +17,7 @@ mod external;
 mod file;
 mod follow_ups;
 mod head;
+mod leases;
 mod list;
 mod memory;
 mod progress;

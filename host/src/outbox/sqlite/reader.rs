@@ -1,13 +1,13 @@
 //! Claims: what is due, and what is in somebody's hands already.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 
 use super::check::sum;
 use super::head::{Head, head, head_columns};
+use super::leases::Leases;
 use super::recovery::closed;
 use super::settle::Place;
 use super::stock::{self, Stock};
@@ -21,9 +21,6 @@ const LONGEST_LOOK: Duration = Duration::from_millis(2);
 /// So many that are past their time are taken at once.
 const SWEEP: usize = 500;
 
-/// The number of the last claim. None is used twice in a process, whatever outbox it is of.
-static LEASES: AtomicI64 = AtomicI64::new(0);
-
 /// A connection for reading, and the memory of what may be handed out and what was. They are under
 /// one lock: a request that is settled while a claim reads would otherwise be found still waiting,
 /// and no longer claimed.
@@ -36,24 +33,8 @@ pub(super) struct Reader {
     pub(super) opening: bool,
     /// What can be handed out next, by endpoint.
     stocks: HashMap<String, Stock>,
-    /// What was handed out and is not yet settled, by place.
-    claimed: HashMap<i64, Lease>,
-    /// The same by the number of the claim.
-    places: HashMap<i64, i64>,
-}
-
-#[derive(Debug)]
-struct Lease {
-    /// Without one, the outbox itself has it in hand.
-    claim: Option<Claim>,
-    /// Its settlement is on its way to the disk.
-    settling: bool,
-}
-
-#[derive(Debug)]
-struct Claim {
-    number: i64,
-    endpoint: String,
+    /// What was handed out and is not yet settled.
+    leases: Leases,
 }
 
 /// What a look for due requests found.
@@ -79,8 +60,8 @@ SELECT name FROM names WHERE name IS NOT NULL";
 impl Reader {
     /// A reader that has handed out nothing yet.
     pub(super) fn new(connection: Connection) -> Self {
-        let (stocks, claimed, places) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { connection, open: true, opening: false, stocks, claimed, places }
+        let (stocks, leases) = (HashMap::new(), Leases::default());
+        Self { connection, open: true, opening: false, stocks, leases }
     }
 
     /// Closes the file, until [`Reader::reopen`].
@@ -198,10 +179,7 @@ impl Reader {
     fn lease(&mut self, endpoint: &str, max: usize) -> Vec<(Head, i64)> {
         let heads = self.stocks.get_mut(endpoint).map_or(Vec::new(), |stock| stock.take(max));
         let lease = |head: Head| {
-            let number = LEASES.fetch_add(1, Ordering::Relaxed);
-            let claim = Some(Claim { number, endpoint: head.endpoint.clone() });
-            self.claimed.insert(head.seq, Lease { claim, settling: false });
-            self.places.insert(number, head.seq);
+            let number = self.leases.give(head.seq, &head.endpoint);
             (head, number)
         };
         heads.into_iter().map(lease).collect()
@@ -239,7 +217,7 @@ impl Reader {
         }
         let spoilt = filled?;
         for (seq, _) in &spoilt {
-            self.claimed.insert(*seq, Lease { claim: None, settling: true });
+            self.leases.keep(*seq);
         }
         Ok(spoilt)
     }
@@ -297,7 +275,7 @@ impl Reader {
             && let Some(row) = rows.next()?
         {
             let seq = row.get(0)?;
-            if !self.claimed.contains_key(&seq) {
+            if !self.leases.has(seq) {
                 seqs.push(seq);
             }
         }
@@ -318,7 +296,7 @@ impl Reader {
 
     /// Takes up what has its turn now and is due.
     pub(super) fn offer(&mut self, head: Head) {
-        if !self.claimed.contains_key(&head.seq)
+        if !self.leases.has(head.seq)
             && let Some(stock) = self.stocks.get_mut(&head.endpoint)
         {
             stock.add(head);
@@ -357,36 +335,26 @@ impl Reader {
                 && let Some(row) = rows.next()?
             {
                 let seq = row.get(0)?;
-                if !self.claimed.contains_key(&seq) {
+                if !self.leases.has(seq) {
                     seqs.push(seq);
                 }
             }
         }
         for &seq in &seqs {
-            self.claimed.insert(seq, Lease { claim: None, settling: true });
+            self.leases.keep(seq);
             self.stocks.values_mut().for_each(|stock| stock.remove(seq));
         }
         Ok(seqs)
     }
 
-    /// The request and its lane, if this claim of it is to be settled; and that only once.
+    /// See [`Leases::settling`].
     pub(super) fn settling(&mut self, claimed: &Claimed) -> Option<(i64, Place)> {
-        let seq = *self.places.get(&claimed.lease)?;
-        let lease = self.claimed.get_mut(&seq)?;
-        if std::mem::replace(&mut lease.settling, true) {
-            return None;
-        }
-        let endpoint = lease.claim.as_ref()?.endpoint.clone();
-        Some((seq, Place { endpoint, lane: claimed.lane.clone() }))
+        self.leases.settling(claimed)
     }
 
     /// Forgets that these are claimed.
     pub(super) fn release(&mut self, seqs: &[i64]) {
-        for seq in seqs {
-            if let Some(claim) = self.claimed.remove(seq).and_then(|lease| lease.claim) {
-                self.places.remove(&claim.number);
-            }
-        }
+        self.leases.release(seqs);
     }
 }
 

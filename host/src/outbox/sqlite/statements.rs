@@ -1,7 +1,7 @@
 //! The statements of one transaction, each looked up once.
 //!
 //! A transaction carries out hundreds of operations with a dozen statements. The connection keeps
-//! those compiled, but finds them by their text, and that takes as long as a short one runs.
+//! those compiled, but finds them by their text, each time anew.
 
 use std::cell::RefCell;
 use std::ops::Deref;

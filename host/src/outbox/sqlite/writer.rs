@@ -24,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// From so many pages (4 MiB) on, the log is carried over into the file when nothing else is to do.
 /// It is cheaper the more of it there is, and must not run inside a commit that somebody waits for.
+/// On few in unit tests, so that it happens while they harm the file.
 const LOG_PAGES: i64 = if cfg!(test) { 16 } else { 1_024 };
 
 /// What the writer has in hand.
