@@ -1,5 +1,6 @@
 //! Processor time: what a figure costs, whatever else the machine does meanwhile.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -14,6 +15,20 @@ pub(crate) fn of_process() -> Duration {
 /// What a thread of this process has used.
 pub(crate) fn of_thread(thread: &str) -> Duration {
     read(&format!("/proc/self/task/{thread}/stat"))
+}
+
+/// What the threads of this process have used, by their names.
+pub(crate) fn by_name() -> BTreeMap<String, Duration> {
+    let mut used = BTreeMap::new();
+    for thread in fs::read_dir("/proc/self/task").expect("there is /proc") {
+        let thread = thread.expect("it can be listed").file_name().to_string_lossy().into_owned();
+        // It may have ended.
+        let Ok(name) = fs::read_to_string(format!("/proc/self/task/{thread}/comm")) else {
+            continue;
+        };
+        *used.entry(name.trim_end().to_owned()).or_default() += of_thread(&thread);
+    }
+    used
 }
 
 /// The id of the thread that calls.

@@ -30,7 +30,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const TIME: Duration = Duration::from_secs(8);
 
 /// So many events are under way at most.
-const AHEAD: u64 = 4_096;
+const AHEAD: u64 = 2_048;
 
 /// Events a second at which the time to the first byte is measured.
 pub(crate) const PACE: u64 = 5_000;
@@ -83,7 +83,7 @@ impl Line {
         let (goes, outbox, sink) =
             (Arc::clone(&going), Arc::clone(&self.outbox), Arc::clone(&self.sink));
         let (plugin, endpoint) = (Arc::clone(&self.plugin), self.endpoint.clone());
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().name("plugins".to_owned()).spawn(move || {
             let url = sink.url();
             let (began, before) = (Instant::now(), sink.count());
             let mut made = Vec::new();
@@ -107,7 +107,7 @@ impl Line {
             }
             made
         });
-        Maker { going, thread }
+        Maker { going, thread: thread.expect("a thread starts") }
     }
 
     /// What it has used, without the receiver.
@@ -117,11 +117,28 @@ impl Line {
 
     /// Events a second, and the processor time for each in microseconds.
     pub(crate) async fn measure(&self, time: Duration) -> (f64, f64) {
+        let (rate, each, _) = self.measure_stages(time).await;
+        (rate, each)
+    }
+
+    /// The same, and which stage takes how much of it.
+    async fn measure_stages(&self, time: Duration) -> (f64, f64, String) {
         let (began, before, used) = (Instant::now(), self.sink.count(), self.used());
+        let before_by_name = cost::by_name();
         tokio::time::sleep(time).await;
         let sent = (self.sink.count() - before) as f64;
-        let used = self.used().saturating_sub(used).as_micros() as f64;
-        (sent / began.elapsed().as_secs_f64(), used / sent)
+        let each = |used: Duration| used.as_micros() as f64 / sent;
+        let stages: Vec<String> = cost::by_name()
+            .into_iter()
+            .map(|(name, used)| {
+                let before = before_by_name.get(&name).copied().unwrap_or_default();
+                (name, each(used.saturating_sub(before)))
+            })
+            .filter(|(_, each)| *each >= 1.0)
+            .map(|(name, each)| format!("{name} {each:.0}"))
+            .collect();
+        let rate = sent / began.elapsed().as_secs_f64();
+        (rate, each(self.used().saturating_sub(used)), stages.join(", "))
     }
 
     /// Waits until so many have arrived: who measures next is not to wait behind them.
@@ -199,7 +216,7 @@ pub(crate) async fn run(path: &Path, bare: &Bare, with: &str) -> Vec<Figure> {
     let before = line.sink.count();
     let maker = line.make(next(), None);
     tokio::time::sleep(WARM_UP).await;
-    let (rate, each) = line.measure(TIME).await;
+    let (rate, each, stages) = line.measure_stages(TIME).await;
     line.received(before + maker.stop().len() as u64).await;
     let share = 100.0 * rate / bare.rate;
     let mut figures = vec![
@@ -208,6 +225,7 @@ pub(crate) async fn run(path: &Path, bare: &Bare, with: &str) -> Vec<Figure> {
             format!("{rate:.0} ({share:.0} % of bare)"),
         ),
         figure("  processor time for each event", format!("{each:.0} µs")),
+        figure("  by thread, the receiver's too", format!("{stages} µs")),
     ];
     let first = next();
     line.sink.keep();

@@ -36,7 +36,8 @@ impl Sink {
         let told = Arc::clone(&shared);
         let (going, gone) = oneshot::channel();
         let (tell, told_where) = oneshot::channel();
-        std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().name("receiver".to_owned());
+        let thread = thread.spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
             runtime.expect("a runtime").block_on(async move {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -51,6 +52,7 @@ impl Sink {
                 tokio::select! { _ = gone => {}, () = listen => {} }
             });
         });
+        thread.expect("a thread starts");
         let (address, thread) = told_where.await.expect("it listens");
         Self { address, shared, thread, _going: going }
     }

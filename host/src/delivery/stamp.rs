@@ -5,6 +5,8 @@
 //! from us at all (`webhook-signature`). `traceparent` is that of W3C Trace Context: all that
 //! follows from one event is one trace, each attempt a span of its own.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use aws_lc_rs::digest::{SHA256, digest};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use jiff::Timestamp;
@@ -42,19 +44,17 @@ pub(super) fn stamp(
     }
     headers.insert(ATTEMPT, HeaderValue::from(claimed.attempts.saturating_add(1)));
     headers.insert(SEQUENCE, HeaderValue::from(claimed.sequence));
-    headers.insert(TRACE, value(&TRACE, &traceparent(claimed, now))?);
+    headers.insert(TRACE, value(&TRACE, &traceparent(&claimed.event_id))?);
     Ok(())
 }
 
-/// `00-TRACE-SPAN-01`. What is sent twice has two spans, because `now` differs.
-fn traceparent(claimed: &Claimed, now: Timestamp) -> String {
-    let trace = digest(&SHA256, claimed.event_id.as_bytes());
-    let span = format!("{} {} {}", claimed.id, claimed.attempts, now.as_nanosecond());
-    let span = digest(&SHA256, span.as_bytes());
+/// `00-TRACE-SPAN-01`. What is sent twice has two spans.
+fn traceparent(event_id: &str) -> String {
+    let trace = digest(&SHA256, event_id.as_bytes());
+    let span = RandomState::new().hash_one(());
     // An id of zeros only counts as none.
     let trace = trace.as_ref().first_chunk().map_or(0, |first| u128::from_be_bytes(*first)).max(1);
-    let span = span.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first)).max(1);
-    format!("00-{trace:032x}-{span:016x}-01")
+    format!("00-{trace:032x}-{:016x}-01", span.max(1))
 }
 
 #[cfg(test)]

@@ -283,7 +283,7 @@ async fn a_refused_request_is_dead_after_three_attempts() {
     assert_eq!(receiver.seen().len(), 3);
     let reason = "the answer was 404 Not Found; that was attempt 3, the last one";
     assert_eq!(rig.query::<String>("SELECT reason FROM requests"), reason);
-    let kept = "SELECT reply FROM attempts ORDER BY number DESC LIMIT 1";
+    let kept = "SELECT reply FROM attempts ORDER BY place DESC LIMIT 1";
     assert_eq!(rig.query::<Vec<u8>>(kept), b"no such call");
 }
 
@@ -315,7 +315,7 @@ async fn a_reply_that_never_ends_is_cut_off_by_the_deadline() {
     rig.start(vec![like(|d| d.timeout = timeout)]);
     rig.append(vec![to(&receiver.url("/"), "e1", "a")]).await;
     rig.wait_for(1, "delivered").await;
-    let said: String = rig.query("SELECT error FROM attempts WHERE number = 1");
+    let said: String = rig.query("SELECT error FROM attempts ORDER BY place LIMIT 1");
     assert_eq!(said, "no complete reply within 100ms");
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::fmt::StdFmtWrite;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -23,22 +25,27 @@ impl LocalTime {
         self.epoch_ms
     }
 
-    fn zoned(self) -> jiff::Zoned {
-        let offset = Offset::from_seconds(self.offset_seconds).unwrap_or(Offset::UTC);
-        let at = jiff::Timestamp::from_millisecond(self.epoch_ms).unwrap_or_default();
-        at.to_zoned(offset.to_time_zone())
+    fn at(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.epoch_ms).unwrap_or_default()
+    }
+
+    fn offset(self) -> Offset {
+        Offset::from_seconds(self.offset_seconds).unwrap_or(Offset::UTC)
     }
 
     /// The date and time part of a call id: `yyMMddHHmmss`.
     pub fn stamp(self) -> String {
-        self.zoned().strftime("%y%m%d%H%M%S").to_string()
+        self.offset().to_datetime(self.at()).strftime("%y%m%d%H%M%S").to_string()
     }
 }
 
 /// RFC 3339 with milliseconds: `2026-03-05T09:15:02.120+01:00`.
 impl fmt::Display for LocalTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.zoned().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z"))
+        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+        PRINTER
+            .print_timestamp_with_offset(&self.at(), self.offset(), StdFmtWrite(f))
+            .map_err(|_| fmt::Error)
     }
 }
 

@@ -196,8 +196,8 @@ pub(super) fn insert(
 
 /// Whether somebody has the turn of a lane.
 pub(super) const LED: &str = "
-SELECT 1 FROM requests WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')
-    AND aside = 0 LIMIT 1";
+SELECT 1 FROM requests WHERE endpoint = ?1 AND lane = ?2 AND finished IS NULL AND aside = 0
+LIMIT 1";
 
 const INSERT: &str = "
 INSERT INTO requests (id, event_id, endpoint, lane, sequence, created, due, due_set,

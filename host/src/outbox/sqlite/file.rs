@@ -31,11 +31,15 @@ pub(super) const CHECKED_AT_ONCE: u64 = 32 << 20;
 /// In the lock's file once an outbox of this schema was there: what is at its path then is an
 /// outbox, however damaged, and no stranger's or newer service's file. Each version of the schema
 /// has a mark of its own, as long as the others, written before it migrates.
-const MARK: &str = "callhook outbox, schema 5\n";
+const MARK: &str = "callhook outbox, schema 6\n";
 
 /// The marks of versions that this service takes over.
-const EARLIER_MARKS: [&str; 3] =
-    ["callhook outbox, schema 2\n", "callhook outbox, schema 3\n", "callhook outbox, schema 4\n"];
+const EARLIER_MARKS: [&str; 4] = [
+    "callhook outbox, schema 2\n",
+    "callhook outbox, schema 3\n",
+    "callhook outbox, schema 4\n",
+    "callhook outbox, schema 5\n",
+];
 
 /// Something is wrong with the file that SQLite itself did not complain about.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::append::class_of;
+use super::attempts;
 use crate::outbox::replies::{failed_reply_id, failed_reply_of};
 use crate::outbox::values::{failure_id, failure_of};
 use crate::outbox::{
@@ -206,7 +207,7 @@ pub(super) fn show(
             base: base(connection, seq)?,
             request: request(connection, seq)?,
             event: event(connection, &row.event_id)?,
-            attempts: attempts(connection, seq)?,
+            attempts: attempts::read(connection, seq)?,
             details: String::new(),
             row,
         }));
@@ -302,26 +303,7 @@ fn event(connection: &Connection, event_id: &str) -> rusqlite::Result<Option<Str
     connection.prepare_cached(sql)?.query_row(params![event_id], |row| row.get(0)).optional()
 }
 
-fn attempts(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<Attempt>> {
-    connection
-        .prepare_cached(
-            "SELECT at, took_ms, status, error, reply, truncated FROM attempts
-             WHERE request = ?1 ORDER BY number",
-        )?
-        .query_map(params![seq], |row| {
-            let took = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-            Ok(Attempt {
-                at: time(row.get(0)?),
-                took: Duration::from_millis(took),
-                status: row.get(2)?,
-                error: row.get(3)?,
-                reply: row.get(4)?,
-                truncated: row.get(5)?,
-            })
-        })?
-        .collect()
-}
-
-fn time(millis: i64) -> Timestamp {
+/// Of what the file has.
+pub(super) fn time(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
 }

@@ -10,6 +10,7 @@
 
 mod append;
 mod apply;
+mod attempts;
 mod change;
 mod check;
 mod events;

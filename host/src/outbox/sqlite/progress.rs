@@ -105,4 +105,4 @@ fn counted(connection: &Connection) -> rusqlite::Result<Progress> {
 /// All answers come out of one index.
 pub(super) const COUNT: &str = "
 SELECT count(*), coalesce(max(due_set), 0), coalesce(min(seq), 0)
-FROM requests WHERE state IN ('waiting', 'behind')";
+FROM requests WHERE finished IS NULL";

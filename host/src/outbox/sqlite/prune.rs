@@ -6,8 +6,9 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::apply::millis;
-use super::hold;
+use super::statements::Statements;
 use super::timeline::Stamp;
+use super::{attempts, hold};
 
 /// So many rows of each kind are looked at or removed at once, so that nobody waits long for the
 /// disk.
@@ -41,25 +42,32 @@ const START: (i64, i64) = (i64::MIN, 0);
 
 /// Removes what was finished longer than `age` before `now`, a chunk of it.
 pub(super) fn prune(
-    connection: &Connection,
+    statements: &Statements<'_>,
     age: Duration,
     place: &Pruned,
     now: Stamp,
 ) -> rusqlite::Result<()> {
     let before = now.wall.saturating_sub(millis(age));
-    for statement in STATEMENTS {
-        connection.prepare_cached(statement)?.execute(params![before, CHUNK])?;
+    let seqs: Vec<i64> = statements
+        .prepare_cached(OLD_REQUESTS)?
+        .query_map(params![before, CHUNK], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for seq in seqs {
+        attempts::remove(statements, seq)?;
+        statements.execute("DELETE FROM requests WHERE seq = ?1", params![seq])?;
     }
-    pass_by(connection, [OLD_EVENTS, DELETE_EVENT], before, &place.events)?;
+    for statement in STATEMENTS {
+        statements.execute(statement, params![before, CHUNK])?;
+    }
+    pass_by(statements, [OLD_EVENTS, DELETE_EVENT], before, &place.events)?;
     let quiet = now.wall.saturating_sub(millis(QUIET));
-    pass_by(connection, [OLD_MEMORY, DELETE_MEMORY], quiet, &place.memory)
+    pass_by(statements, [OLD_MEMORY, DELETE_MEMORY], quiet, &place.memory)
 }
 
-pub(super) const STATEMENTS: [&str; 4] = [
-    "DELETE FROM attempts WHERE request IN
-        (SELECT seq FROM requests WHERE finished < ?1 ORDER BY finished, seq LIMIT ?2)",
-    "DELETE FROM requests WHERE seq IN
-        (SELECT seq FROM requests WHERE finished < ?1 ORDER BY finished, seq LIMIT ?2)",
+pub(super) const OLD_REQUESTS: &str =
+    "SELECT seq FROM requests WHERE finished < ?1 ORDER BY finished, seq LIMIT ?2";
+
+pub(super) const STATEMENTS: [&str; 2] = [
     "DELETE FROM failed_transforms WHERE rowid IN
         (SELECT rowid FROM failed_transforms WHERE created < ?1 ORDER BY created LIMIT ?2)",
     "DELETE FROM failed_replies WHERE rowid IN

@@ -16,7 +16,7 @@ use crate::outbox::{Claimed, Claims, MemoryScope, StoredEvent};
 
 /// Nobody else claims or settles while requests are read, so more than are wanted are read only
 /// for so long.
-const LONGEST_LOOK: Duration = Duration::from_millis(2);
+const LONGEST_LOOK: Duration = Duration::from_millis(5);
 
 /// So many that are past their time are taken at once.
 const SWEEP: usize = 500;
@@ -49,10 +49,10 @@ pub(super) struct Found {
 /// backlog costs nothing.
 const WAITED_FOR: &str = "
 WITH RECURSIVE names (name) AS (
-    SELECT min(endpoint) FROM requests WHERE state IN ('waiting', 'behind')
+    SELECT min(endpoint) FROM requests WHERE finished IS NULL
     UNION ALL
     SELECT (SELECT min(endpoint) FROM requests
-            WHERE state IN ('waiting', 'behind') AND endpoint > name)
+            WHERE finished IS NULL AND endpoint > name)
     FROM names WHERE name IS NOT NULL
 )
 SELECT name FROM names WHERE name IS NOT NULL";
@@ -123,7 +123,7 @@ impl Reader {
         let strangers = names.into_iter().filter(|name| !known.contains(&name.as_str()));
         let count = |name: String| {
             let sql = "SELECT count(*) FROM requests
-                 WHERE state IN ('waiting', 'behind') AND endpoint = ?1";
+                 WHERE finished IS NULL AND endpoint = ?1";
             let count: i64 = self.connection.query_row(sql, params![name], |row| row.get(0))?;
             Ok((name, u64::try_from(count).unwrap_or(0)))
         };
@@ -371,12 +371,12 @@ SELECT min(due) FROM requests WHERE state = 'waiting' AND endpoint = ?1 AND due 
 
 pub(super) const EXPIRED: &str = "
 SELECT seq FROM requests
-WHERE expires IS NOT NULL AND state IN ('waiting', 'behind') AND expires <= ?1 ORDER BY expires";
+WHERE expires IS NOT NULL AND finished IS NULL AND expires <= ?1 ORDER BY expires";
 
 const READ: &str = concat!("SELECT ", head_columns!(), " FROM requests WHERE seq = ?1");
 
 /// An index and its table contradict each other.
-fn inconsistent() -> rusqlite::Error {
+pub(super) fn inconsistent() -> rusqlite::Error {
     let error = ffi::Error { code: ErrorCode::DatabaseCorrupt, extended_code: ffi::SQLITE_CORRUPT };
     rusqlite::Error::SqliteFailure(error, Some("an index does not fit its table".to_owned()))
 }

@@ -15,7 +15,8 @@ const APPLICATION: i64 = 0x6361_6c6c;
 
 /// What leads from each version to the next; the first from an empty file. Never change one that
 /// was released.
-const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
+const MIGRATIONS: [&str; 6] =
+    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
 const VERSION_1: &str = "
 -- The engine's state by call.
@@ -174,6 +175,37 @@ CREATE TABLE failed_replies (
 ) STRICT;
 CREATE INDEX failed_replies_created ON failed_replies (created);
 CREATE INDEX failed_replies_event ON failed_replies (event_id);
+";
+
+const VERSION_6: &str = "
+-- By whether it is finished and not by its state, so that who gets a turn stays where it is. The
+-- last columns are there so that counting at the start, and looking whether somebody has the turn,
+-- read nothing else.
+DROP INDEX requests_lane;
+CREATE INDEX requests_lane ON requests (endpoint, lane, seq, aside, due_set, finished)
+    WHERE finished IS NULL;
+DROP INDEX requests_expires;
+CREATE INDEX requests_expires ON requests (expires)
+    WHERE expires IS NOT NULL AND finished IS NULL;
+
+-- The attempts at a request follow each other: its seq * 65536 + 1 and so on.
+CREATE TABLE attempts_by_place (
+    place INTEGER NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL,
+    took_ms INTEGER NOT NULL,
+    status INTEGER,
+    error TEXT,
+    reply BLOB NOT NULL,
+    truncated INTEGER NOT NULL
+) STRICT;
+INSERT INTO attempts_by_place
+    SELECT request * 65536 + min(number, 65535), at, took_ms, status, error, reply, truncated
+    FROM attempts WHERE true ORDER BY request, number
+    ON CONFLICT DO UPDATE SET at = excluded.at, took_ms = excluded.took_ms,
+        status = excluded.status, error = excluded.error, reply = excluded.reply,
+        truncated = excluded.truncated;
+DROP TABLE attempts;
+ALTER TABLE attempts_by_place RENAME TO attempts;
 ";
 
 /// The version that this service writes.

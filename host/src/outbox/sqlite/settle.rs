@@ -6,13 +6,11 @@ use rusqlite::{OptionalExtension, params};
 
 use super::apply::{Effects, millis};
 use super::head::{head, head_columns};
+use super::reader::inconsistent;
 use super::statements::Statements;
 use super::timeline::Stamp;
-use super::{follow_ups, memory};
+use super::{attempts, follow_ups, memory};
 use crate::outbox::{Attempt, Charge, Judged, Pressure, Settlement};
-
-/// So many attempts at a request are kept with their replies: the last ones.
-const ATTEMPTS_KEPT: i64 = 5;
 
 /// The lane of a request.
 #[derive(Debug)]
@@ -29,9 +27,29 @@ struct End<'a> {
     charge: u32,
 }
 
+/// What a request was before it was finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Was {
+    /// It had the turn of its lane.
+    First,
+    /// It waited for the turn, or had stepped aside.
+    Another,
+    /// It was finished, and nothing was done.
+    Finished,
+}
+
+/// Who gets the turn of a lane.
+enum Next {
+    Nobody,
+    This(i64),
+    /// The oldest, or what comes before it.
+    Somebody,
+}
+
 /// How an attempt failed.
 #[derive(Clone, Copy)]
-struct Failing {
+struct Failing<'a> {
+    attempt: &'a Attempt,
     charge: Charge,
     aside: bool,
 }
@@ -82,39 +100,42 @@ fn settle_and(
     more: impl FnOnce(&mut Effects) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     effects.settled.push(seq);
-    let end = |state, reason, charge| finish(statements, seq, &End { state, reason, charge }, now);
-    let (waited, attempt) = match settlement {
-        Settlement::Delivered(attempt) => (end("delivered", None, 1)?, Some(attempt)),
-        Settlement::Dead { attempt, reason } => (end("dead", Some(reason), 1)?, Some(attempt)),
-        Settlement::Expired => (end("expired", Some(EXPIRED), 0)?, None),
-        Settlement::Later { attempt, wait, charge, aside } => {
-            let failing = Failing { charge: *charge, aside: *aside };
-            (put_off(statements, seq, *wait, Some(failing), now)?, Some(attempt))
+    let (end, attempt) = match settlement {
+        Settlement::Delivered(attempt) => {
+            (End { state: "delivered", reason: None, charge: 1 }, Some(attempt))
         }
-        Settlement::GivenBack(wait) => (put_off(statements, seq, *wait, None, now)?, None),
+        Settlement::Dead { attempt, reason } => {
+            (End { state: "dead", reason: Some(reason), charge: 1 }, Some(attempt))
+        }
+        Settlement::Expired => (End::EXPIRED, None),
+        Settlement::Later { attempt, wait, charge, aside } => {
+            let failing = Failing { attempt, charge: *charge, aside: *aside };
+            return put_off(statements, (seq, place), *wait, Some(failing), now, effects);
+        }
+        Settlement::GivenBack(wait) => {
+            return put_off(statements, (seq, place), *wait, None, now, effects);
+        }
     };
-    if !waited {
+    let was = finish(statements, seq, &end, now)?;
+    if was == Was::Finished {
         return Ok(());
     }
     if let Some(attempt) = attempt {
-        store_attempt(statements, seq, attempt)?;
+        attempts::store(statements, seq, attempt)?;
     }
-    let finished = !matches!(settlement, Settlement::Later { .. } | Settlement::GivenBack(_));
-    effects.pending -= i64::from(finished);
-    if finished {
-        more(effects)?;
-    }
-    if let Settlement::Later { wait, .. } | Settlement::GivenBack(wait) = settlement {
-        effects.comes_due(&place.endpoint, now.due.saturating_add(millis(*wait)));
-    }
-    if finished || matches!(settlement, Settlement::Later { aside: true, .. }) {
-        give_turn(statements, place, now, effects)?;
-    }
+    effects.pending -= 1;
     effects.change(&place.endpoint);
-    Ok(())
+    more(effects)?;
+    match was {
+        Was::First => pass_turn(statements, place, now, effects),
+        Was::Another | Was::Finished => give_turn(statements, place, now, effects),
+    }
 }
 
-const EXPIRED: &str = "it could not be sent in time";
+impl End<'_> {
+    const EXPIRED: Self =
+        Self { state: "expired", reason: Some("it could not be sent in time"), charge: 0 };
+}
 
 /// Finishes those of `seqs` that still wait as expired. None of them is claimed.
 pub(super) fn expire(
@@ -125,14 +146,7 @@ pub(super) fn expire(
 ) -> rusqlite::Result<()> {
     for &seq in seqs {
         effects.finished(seq);
-        let end = End { state: "expired", reason: Some(EXPIRED), charge: 0 };
-        let place = place(statements, seq)?;
-        if finish(statements, seq, &end, now)?
-            && let Some(place) = place
-        {
-            give_turn(statements, &place, now, effects)?;
-            effects.pending -= 1;
-            effects.change(&place.endpoint);
+        if let Some(place) = end(statements, seq, &End::EXPIRED, now, effects)? {
             effects.expired.push(place.endpoint);
         }
     }
@@ -147,42 +161,64 @@ pub(super) fn bury(
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<bool> {
-    let end = End { state: "dead", reason: Some(reason), charge: 0 };
-    let place = place(statements, seq)?;
-    let (true, Some(place)) = (finish(statements, seq, &end, now)?, place) else {
-        return Ok(false);
-    };
+    let dead = End { state: "dead", reason: Some(reason), charge: 0 };
+    Ok(end(statements, seq, &dead, now, effects)?.is_some())
+}
+
+/// Finishes a request of which nothing but `seq` is known. Gives its lane, unless it was finished.
+fn end(
+    statements: &Statements<'_>,
+    seq: i64,
+    end: &End<'_>,
+    now: Stamp,
+    effects: &mut Effects,
+) -> rusqlite::Result<Option<Place>> {
+    let Some(place) = place(statements, seq)? else { return Ok(None) };
+    if finish(statements, seq, end, now)? == Was::Finished {
+        return Ok(None);
+    }
     give_turn(statements, &place, now, effects)?;
     effects.pending -= 1;
     effects.change(&place.endpoint);
-    Ok(true)
+    Ok(Some(place))
 }
 
-/// `false` if it is finished already. Asks for nothing back: SQLite would keep a copy of every
-/// page that it changes until the statement is done.
+/// Finishes the request at `seq`, and says what it was before. Asks for nothing back: SQLite would
+/// keep a copy of every page that it changes until the statement is done.
 fn finish(
     statements: &Statements<'_>,
     seq: i64,
     end: &End<'_>,
     now: Stamp,
-) -> rusqlite::Result<bool> {
-    let finished = statements.execute(
-        "UPDATE requests
-         SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + ?5
-         WHERE seq = ?1 AND state IN ('waiting', 'behind')",
-        params![seq, end.state, end.reason, now.wall, end.charge],
-    )?;
-    Ok(finished == 1)
+) -> rusqlite::Result<Was> {
+    let End { state, reason, charge } = end;
+    for (sql, was) in [(FINISH_FIRST, Was::First), (FINISH, Was::Another)] {
+        if statements.execute(sql, params![seq, state, reason, now.wall, charge])? == 1 {
+            return Ok(was);
+        }
+    }
+    Ok(Was::Finished)
 }
 
-/// `false` if it is finished already.
+const FINISH: &str = "
+UPDATE requests SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + ?5
+WHERE seq = ?1 AND finished IS NULL";
+
+/// The same for one that has its turn.
+const FINISH_FIRST: &str = "
+UPDATE requests SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + ?5
+WHERE seq = ?1 AND finished IS NULL AND state = 'waiting' AND aside = 0";
+
+/// Has the request at `seq` wait, unless it is finished already; after an attempt that failed, if
+/// there was one.
 fn put_off(
     statements: &Statements<'_>,
-    seq: i64,
+    (seq, place): (i64, &Place),
     wait: Duration,
-    failing: Option<Failing>,
+    failing: Option<Failing<'_>>,
     now: Stamp,
-) -> rusqlite::Result<bool> {
+    effects: &mut Effects,
+) -> rusqlite::Result<()> {
     let charge = failing.map_or(Charge::Nothing, |failing| failing.charge);
     let (charged, refused) = (charge != Charge::Nothing, charge == Charge::Refusal);
     let aside = failing.is_some_and(|failing| failing.aside);
@@ -192,10 +228,18 @@ fn put_off(
     let waits = statements.execute(
         "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + ?4,
          aside = max(aside, ?5), failing = coalesce(failing, ?6), refusals = refusals + ?7
-         WHERE seq = ?1 AND state = 'waiting'",
+         WHERE seq = ?1 AND finished IS NULL AND state = 'waiting'",
         params![seq, due, now.due, charged, aside, failed, refused],
     )?;
-    Ok(waits == 1)
+    if waits == 0 {
+        return Ok(());
+    }
+    if let Some(failing) = failing {
+        attempts::store(statements, seq, failing.attempt)?;
+    }
+    effects.comes_due(&place.endpoint, due);
+    effects.change(&place.endpoint);
+    if aside { give_turn(statements, place, now, effects) } else { Ok(()) }
 }
 
 /// The lane of the request at `seq`.
@@ -207,31 +251,35 @@ fn place(statements: &Statements<'_>, seq: i64) -> rusqlite::Result<Option<Place
         .optional()
 }
 
-fn store_attempt(
+/// Gives the turn that a request of the lane had until now to the next.
+fn pass_turn(
     statements: &Statements<'_>,
-    request: i64,
-    done: &Attempt,
+    place: &Place,
+    now: Stamp,
+    effects: &mut Effects,
 ) -> rusqlite::Result<()> {
-    let Attempt { at, took, status, error, reply, truncated } = done;
-    let number: i64 = statements.query_row(
-        "SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE request = ?1",
-        params![request],
-        |row| row.get(0),
-    )?;
-    let (at, took) = (at.as_millisecond(), millis(*took));
-    statements.execute(
-        "INSERT INTO attempts
-         (request, number, at, took_ms, status, error, reply, truncated)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![request, number, at, took, status, error, reply, truncated],
-    )?;
-    if number > ATTEMPTS_KEPT {
-        statements.execute(
-            "DELETE FROM attempts WHERE request = ?1 AND number <= ?2",
-            params![request, number - ATTEMPTS_KEPT],
-        )?;
+    let Place { endpoint, lane } = place;
+    let next = statements.query_row(NEXT, params![endpoint, lane], |row| {
+        let (seq, followed) = (row.get::<_, i64>(0)?, row.get(20)?);
+        match row.get_ref(17)?.as_str()? {
+            "behind" if followed => Ok(Next::Somebody),
+            "behind" => {
+                effects.has_turn(row.get(7)?, now, endpoint, || head(row));
+                Ok(Next::This(seq))
+            }
+            // It followed from the one before.
+            "waiting" => Ok(Next::Nobody),
+            _ => Err(inconsistent()),
+        }
+    });
+    match next.optional()?.unwrap_or(Next::Nobody) {
+        Next::This(seq) => {
+            let sql = "UPDATE requests SET state = 'waiting' WHERE seq = ?1";
+            statements.execute(sql, params![seq]).map(drop)
+        }
+        Next::Somebody => give_turn(statements, place, now, effects),
+        Next::Nobody => Ok(()),
     }
-    Ok(())
 }
 
 /// Unless a request of the lane has its turn, gives it to the oldest that waits for one.
@@ -242,9 +290,7 @@ pub(super) fn give_turn(
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
     let Place { endpoint, lane } = place;
-    // Usually nobody waits for it, and looking is cheaper than changing nothing.
-    let behind = statements.exists(BEHIND, params![endpoint, lane])?;
-    if !behind || statements.execute(GIVE_TURN, params![endpoint, lane])? == 0 {
+    if statements.execute(GIVE_TURN, params![endpoint, lane])? == 0 {
         return Ok(());
     }
     let turn = statements.query_row(TURN, params![endpoint, lane], |row| {
@@ -254,10 +300,16 @@ pub(super) fn give_turn(
     turn.optional().map(drop)
 }
 
-/// Whether somebody waits for the turn of a lane.
-pub(super) const BEHIND: &str = "
-SELECT 1 FROM requests
-WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind') AND state = 'behind' LIMIT 1";
+/// The oldest of a lane that has not stepped aside, and whether something there follows from a
+/// reply, so that another one may come before it.
+pub(super) const NEXT: &str = concat!(
+    "SELECT ",
+    head_columns!(),
+    ", EXISTS (SELECT 1 FROM requests WHERE endpoint = ?1 AND lane = ?2
+        AND state = 'behind' AND depth > 0)
+    FROM requests WHERE endpoint = ?1 AND lane = ?2 AND finished IS NULL AND aside = 0
+    ORDER BY seq LIMIT 1"
+);
 
 /// What follows from something lies behind it in the file, so what has the first place is either
 /// the first that follows or, if that takes a later place, the oldest of all.
@@ -268,15 +320,15 @@ UPDATE requests SET state = 'waiting' WHERE seq = coalesce(
         AND NOT EXISTS (
             SELECT 1 FROM requests older
             WHERE older.endpoint = ?1 AND older.lane = ?2
-                AND older.state IN ('waiting', 'behind') AND older.state = 'behind'
+                AND older.finished IS NULL AND older.state = 'behind'
                 AND older.seq < requests.place)
     ORDER BY place, depth DESC, seq LIMIT 1),
     (SELECT seq FROM requests
-    WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind') AND state = 'behind'
+    WHERE endpoint = ?1 AND lane = ?2 AND finished IS NULL AND state = 'behind'
     ORDER BY seq LIMIT 1))
 AND NOT EXISTS (
     SELECT 1 FROM requests
-    WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')
+    WHERE endpoint = ?1 AND lane = ?2 AND finished IS NULL
         AND state = 'waiting' AND aside = 0)";
 
 /// Who has the turn of a lane.
@@ -284,6 +336,6 @@ pub(super) const TURN: &str = concat!(
     "SELECT ",
     head_columns!(),
     " FROM requests
-    WHERE endpoint = ?1 AND lane = ?2 AND state IN ('waiting', 'behind')
+    WHERE endpoint = ?1 AND lane = ?2 AND finished IS NULL
         AND state = 'waiting' AND aside = 0"
 );

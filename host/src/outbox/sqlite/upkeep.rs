@@ -124,7 +124,7 @@ impl Writer {
 /// What was put off for a while is due after that while, counted from now.
 const AHEAD: &str = "
 UPDATE requests SET due = ?1 + due - due_set, due_set = ?1
-WHERE state IN ('waiting', 'behind') AND due_set > ?1";
+WHERE finished IS NULL AND due_set > ?1";
 
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
@@ -136,7 +136,7 @@ fn oldest(connection: &Connection, from: i64) -> rusqlite::Result<(i64, Option<i
     let found = connection
         .prepare_cached(
             "SELECT seq, created FROM requests NOT INDEXED
-             WHERE seq BETWEEN ?1 AND ?2 AND state IN ('waiting', 'behind') ORDER BY seq LIMIT 1",
+             WHERE seq BETWEEN ?1 AND ?2 AND finished IS NULL ORDER BY seq LIMIT 1",
         )?
         .query_row(params![from, from.saturating_add(STRIDE)], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;

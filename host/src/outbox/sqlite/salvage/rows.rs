@@ -5,7 +5,7 @@
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::super::check::{RequestParts, sum};
-use super::super::progress;
+use super::super::{attempts, progress};
 use super::record::Cell;
 
 /// A day in milliseconds.
@@ -78,7 +78,14 @@ impl<'a> Rows<'a> {
                 cells.resize(4, Null);
                 (CALL, whole)
             }
-            [Integer(_), Integer(_), Integer(_), Integer(_), _, _, Blob(_), Integer(_)] => {
+            [Null, Integer(_), Integer(_), _, _, Blob(_), Integer(_)] => {
+                cells.splice(..1, [Integer(rowid)]);
+                (ATTEMPT, true)
+            }
+            // Until version 5.
+            [Integer(seq), Integer(number), Integer(_), Integer(_), _, _, Blob(_), Integer(_)] => {
+                let place = attempts::place(*seq, *number);
+                cells.splice(..2, [Integer(place)]);
                 (ATTEMPT, true)
             }
             [Text(_), Text(_)] => (KEPT, true),
@@ -167,8 +174,8 @@ const CALL: &str = "
 INSERT INTO calls (pbx, key, state, sum) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 
 const ATTEMPT: &str = "
-INSERT INTO attempts (request, number, at, took_ms, status, error, reply, truncated)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+INSERT INTO attempts (place, at, took_ms, status, error, reply, truncated)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
 
 const KEPT: &str = "INSERT INTO kept (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 

@@ -316,9 +316,26 @@ fn the_last_five_attempts_are_kept() {
         assert_eq!(bench.claim(CRM, 1), [id("e1")]);
         bench.put_off(&id("e1"), Duration::ZERO);
     }
-    let kept = bench.query::<String>("SELECT group_concat(number) FROM attempts");
+    let kept = bench.query::<String>("SELECT group_concat(place & 65535) FROM attempts");
     assert_eq!(kept, "3,4,5,6,7", "the last ones");
     assert_eq!(bench.claims(CRM, 1).requests[0].attempts, 7);
+}
+
+#[test]
+fn attempts_without_end_stay_with_their_request() {
+    let bench = Bench::new();
+    bench.append(commit_of(vec![request("e1", CRM, "a"), request("e2", CRM, "b")]));
+    let last = attempts::place(1, i64::MAX);
+    let sql = "INSERT INTO attempts VALUES (?1, 1, 1, 500, NULL, x'', 0)";
+    file::connect(&bench.path()).unwrap().execute(sql, [last]).unwrap();
+    for event in ["e1", "e2"] {
+        assert_eq!(bench.claim(CRM, 1), [id(event)]);
+        bench.put_off(&id(event), Duration::ZERO);
+        bench.claim(CRM, 1);
+    }
+    let kept = bench.query::<String>("SELECT group_concat(place) FROM attempts");
+    assert_eq!(kept, format!("{last},{}", attempts::place(2, 1)));
+    assert_ne!(bench.query::<i64>("SELECT status FROM attempts WHERE place >> 16 = 1"), 500);
 }
 
 #[test]

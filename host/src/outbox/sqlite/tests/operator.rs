@@ -119,7 +119,7 @@ fn what_is_retried_has_all_attempts_before_it_and_its_place_in_the_lane() {
         bench.complete(&id(event));
     }
     assert_eq!(bench.retry(&id("a1")), 0, "the receiver has it");
-    let attempts = bench.query::<i64>("SELECT count(*) FROM attempts WHERE request = 1");
+    let attempts = bench.query::<i64>("SELECT count(*) FROM attempts WHERE place >> 16 = 1");
     assert_eq!(attempts, 2, "those before are kept");
 }
 

@@ -18,19 +18,19 @@ fn plan(connection: &Connection, sql: &str) -> String {
 fn nothing_that_is_done_often_reads_a_whole_table_or_sorts() {
     let bench = Bench::new();
     let connection = file::connect_reader(&bench.path()).unwrap();
-    let [attempts, requests, failures, replies] = prune::STATEMENTS;
+    let [failures, replies] = prune::STATEMENTS;
     let often = [
         (reader::OLDEST, "requests_due"),
         (reader::NEWEST, "requests_due"),
         (reader::NEXT, "requests_due"),
         (reader::EXPIRED, "requests_expires"),
         (append::LED, "requests_lane"),
-        (settle::BEHIND, "requests_lane"),
+        (settle::NEXT, "requests_lane"),
+        (settle::NEXT, "requests_following"),
         (settle::GIVE_TURN, "requests_lane"),
         (settle::GIVE_TURN, "requests_following"),
         (settle::TURN, "requests_lane"),
-        (attempts, "requests_finished"),
-        (requests, "requests_finished"),
+        (prune::OLD_REQUESTS, "requests_finished"),
         (failures, "failed_created"),
         (replies, "failed_replies_created"),
         (prune::OLD_MEMORY, "memory_touched"),
@@ -57,7 +57,7 @@ fn what_is_done_often_is_compiled_once() {
         reader::NEXT,
         reader::EXPIRED,
         append::LED,
-        settle::BEHIND,
+        settle::NEXT,
         settle::TURN,
     ];
     for sql in often {

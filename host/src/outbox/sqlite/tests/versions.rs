@@ -23,6 +23,12 @@ fn version_1(path: &Path) {
         .unwrap();
 }
 
+/// What the attempts at this request brought.
+fn statuses(bench: &Bench, id: &str) -> Vec<Option<u16>> {
+    let detail = bench.outbox().show(id).unwrap().unwrap();
+    detail.attempts.iter().map(|attempt| attempt.status).collect()
+}
+
 #[test]
 fn a_file_of_version_1_is_taken_over_with_all_that_is_in_it() {
     let mut bench = Bench::new();
@@ -32,6 +38,7 @@ fn a_file_of_version_1_is_taken_over_with_all_that_is_in_it() {
     bench.reopen();
     assert_eq!(bench.metrics.outbox_pending.get(), 2);
     assert_eq!(bench.outbox().load_calls("pbx").unwrap(), [("k1".to_owned(), vec![7])]);
+    assert_eq!(statuses(&bench, "e1:crm:0"), [Some(500)]);
     let claims = bench.claims(CRM, 9);
     assert_eq!(claims.requests.len(), 1);
     assert_eq!((claims.requests[0].id.as_str(), claims.requests[0].attempts), ("e1:crm:0", 2));
@@ -90,6 +97,7 @@ fn a_damaged_file_of_version_2_is_repaired() {
     fs::write(bench.path(), bytes).unwrap();
     bench.reopen();
     assert_eq!(bench.metrics.outbox_repairs.get(), 1);
+    assert_eq!(statuses(&bench, "e1:crm:0"), [Some(500)]);
     assert_eq!(bench.claim(CRM, 9), ["e1:crm:0"]);
 }
 
