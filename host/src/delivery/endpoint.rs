@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::attempts::Slot;
 use super::breaker::{Change, Sign};
 use super::credentials::Credentials;
 use super::exchange::{Client, Reply};
@@ -128,14 +129,14 @@ impl Endpoint {
     }
 
     /// Sends a request once and settles it.
-    pub(super) async fn attempt(self: Arc<Self>, mut claimed: Claimed, turn: Turn) {
+    pub(super) async fn attempt(self: Arc<Self>, mut claimed: Claimed, turn: Turn, slot: Slot) {
         let today = follow(&claimed.request.url, claimed.base.as_deref(), &self.settings.url);
         claimed.request.url = today.into_owned();
         let began = self.clock.now();
         // The gate may have closed since the claim.
         if !self.gate().admits(turn.probe, began.mono) {
             drop(turn);
-            self.give_back(&claimed).await;
+            self.give_back(&claimed, slot);
             return;
         }
         failpoint!("delivery-before-send");
@@ -156,18 +157,18 @@ impl Endpoint {
             self.disable().await;
         }
         let wanted = self.judge.as_ref().filter(|judge| judge.wants(&self.settings.name));
-        let settled = if let Some((judge, reply)) = wanted.zip(judge::reply_of(&outcome)) {
-            let reply = reply.into();
-            judge.judge(self.case(&claimed, reply, outcome, turn)).await
-        } else {
+        let Some((judge, reply)) = wanted.zip(judge::reply_of(&outcome)) else {
             let settlement = self.conclude(&claimed, outcome, turn, None);
             failpoint!("delivery-before-settle");
-            self.outbox.settle(&claimed, settlement).await
+            self.outbox.settle_holding(&claimed, settlement, Box::new(slot));
+            return;
         };
-        if let Err(error) = settled {
+        let case = self.case(&claimed, reply.into(), outcome, turn);
+        if let Err(error) = judge.judge(case).await {
             let (endpoint, request) = (&self.settings.name, &claimed.id);
             tracing::warn!(endpoint, request, %error, "A request may be sent a second time.");
         }
+        drop(slot);
         failpoint!("delivery-settled");
     }
 
@@ -202,12 +203,9 @@ impl Endpoint {
     }
 
     /// Settles a request that is not sent for now, free of charge.
-    pub(super) async fn give_back(&self, claimed: &Claimed) {
+    pub(super) fn give_back(&self, claimed: &Claimed, slot: Slot) {
         let wait = self.gate().wait(self.clock.now().mono);
-        if let Err(error) = self.outbox.settle(claimed, Settlement::GivenBack(wait)).await {
-            let (endpoint, request) = (&self.settings.name, &claimed.id);
-            tracing::debug!(endpoint, request, %error, "It will be sent after the next start.");
-        }
+        self.outbox.settle_holding(claimed, Settlement::GivenBack(wait), Box::new(slot));
     }
 
     /// Looks what the endpoint's own clock shows.
@@ -224,13 +222,11 @@ impl Endpoint {
     }
 
     /// Settles a request that came too late to be of use.
-    pub(super) async fn expire(self: Arc<Self>, claimed: Claimed) {
+    pub(super) fn expire(&self, claimed: &Claimed, slot: Slot) {
         let (endpoint, request) = (&self.settings.name, &claimed.id);
         tracing::debug!(endpoint, request, "A request has expired.");
         self.meter.outcome("expired");
-        if let Err(error) = self.outbox.settle(&claimed, Settlement::Expired).await {
-            tracing::debug!(endpoint, request, %error, "It will expire after the next start.");
-        }
+        self.outbox.settle_holding(claimed, Settlement::Expired, Box::new(slot));
     }
 
     fn settlement(

@@ -17,6 +17,7 @@
 
 mod address;
 mod age;
+mod attempts;
 mod breaker;
 mod changes;
 mod concurrency;

@@ -1,27 +1,16 @@
 //! What delivers to one endpoint: claims what is due, as far as the endpoint takes it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::attempts::Attempts;
 use super::disabled;
 use super::endpoint::Endpoint;
 use super::gate::Room;
 use crate::outbox::Claimed;
-
-/// So many attempts whose outcome is not on disk yet, exchanges included, of all endpoints
-/// together: what a crash may repeat.
-const UNSETTLED: usize = 512;
-
-/// So many of these an endpoint may have whatever the others have.
-const OWN: usize = 32;
-
-/// The attempts of all endpoints.
-static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 
 /// So many are looked through for one that can be a probe.
 const CANDIDATES: usize = 32;
@@ -54,37 +43,6 @@ struct Look {
     again: Instant,
 }
 
-/// The attempts of one endpoint, counted among all.
-#[derive(Default)]
-struct Attempts(JoinSet<()>);
-
-impl Attempts {
-    fn spawn(&mut self, attempt: impl Future<Output = ()> + Send + 'static) {
-        ATTEMPTS.fetch_add(1, Ordering::Relaxed);
-        self.0.spawn(attempt);
-    }
-
-    /// Waits for one to end; `None` if there is none.
-    async fn join_next(&mut self) -> Option<Result<(), JoinError>> {
-        let ended = self.0.join_next().await?;
-        ATTEMPTS.fetch_sub(1, Ordering::Relaxed);
-        Some(ended)
-    }
-
-    /// So many more may begin.
-    fn room(&self) -> usize {
-        let own = self.0.len();
-        let others = ATTEMPTS.load(Ordering::Relaxed).saturating_sub(own);
-        UNSETTLED.saturating_sub(others).max(OWN).saturating_sub(own)
-    }
-}
-
-impl Drop for Attempts {
-    fn drop(&mut self) {
-        ATTEMPTS.fetch_sub(self.0.len(), Ordering::Relaxed);
-    }
-}
-
 /// Delivers until `stop` says so, then lets what is in flight finish.
 pub(super) async fn run(endpoint: Arc<Endpoint>, mut stop: watch::Receiver<Stop>) {
     let changed = endpoint.outbox.changed(&endpoint.settings.name);
@@ -95,6 +53,7 @@ pub(super) async fn run(endpoint: Arc<Endpoint>, mut stop: watch::Receiver<Stop>
     }
     let finish = async {
         while attempts.join_next().await.is_some() {}
+        attempts.settled().await;
         endpoint.at_rest().await;
     };
     let patience = async {
@@ -109,7 +68,7 @@ pub(super) async fn run(endpoint: Arc<Endpoint>, mut stop: watch::Receiver<Stop>
         () = patience => false,
     };
     if !done {
-        let (endpoint, cut) = (&endpoint.settings.name, attempts.0.len());
+        let (endpoint, cut) = (&endpoint.settings.name, attempts.going());
         tracing::warn!(
             endpoint,
             cut,
@@ -126,12 +85,14 @@ async fn wait(
     attempts: &mut Attempts,
     stop: &mut watch::Receiver<Stop>,
 ) {
+    let unsettled = attempts.unsettled();
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop != Stop::No) => return,
             () = changed.notified() => return,
             () = sleep_until(look.again) => return,
             () = endpoint.standing.freed.notified(), if look.more => return,
+            () = unsettled.fewer(), if look.more => return,
             Some(ended) = attempts.join_next() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "An attempt has died; restart to repeat it.");
@@ -169,10 +130,10 @@ async fn claim(endpoint: &Arc<Endpoint>, room: usize, attempts: &mut Attempts) -
     for claimed in requests {
         if claimed.expired {
             expired = true;
-            attempts.spawn(Arc::clone(endpoint).expire(claimed));
+            endpoint.expire(&claimed, attempts.slot());
         } else {
             let turn = endpoint.turn(false);
-            attempts.spawn(Arc::clone(endpoint).attempt(claimed, turn));
+            attempts.spawn(|slot| Arc::clone(endpoint).attempt(claimed, turn, slot));
         }
     }
     if expired && look.more {
@@ -201,14 +162,13 @@ async fn probe(endpoint: &Arc<Endpoint>, attempts: &mut Attempts) -> Look {
     let mut probing = false;
     for claimed in requests {
         if claimed.expired {
-            attempts.spawn(Arc::clone(endpoint).expire(claimed));
+            endpoint.expire(&claimed, attempts.slot());
         } else if probing {
-            let endpoint = Arc::clone(endpoint);
-            attempts.spawn(async move { endpoint.give_back(&claimed).await });
+            endpoint.give_back(&claimed, attempts.slot());
         } else {
             probing = true;
             let turn = endpoint.turn(true);
-            attempts.spawn(Arc::clone(endpoint).attempt(claimed, turn));
+            attempts.spawn(|slot| Arc::clone(endpoint).attempt(claimed, turn, slot));
         }
     }
     if !probing && look.more {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
-pub use receipt::Receipt;
+pub use receipt::{Held, Receipt};
 pub use records::{
     Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, Pressure, Selection,
 };
@@ -102,6 +102,9 @@ pub trait Outbox: Scan + Send + Sync {
     /// Settles a claim. When the request is finished or set aside, the next of the lane has its
     /// turn. A claim whose lease is no longer the request's settles nothing, which is no error.
     fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt;
+
+    /// The same for whoever does not wait for it.
+    fn settle_holding(&self, claimed: &Claimed, settlement: Settlement, held: Held);
 
     /// Settles a claim of which a plugin has judged the reply, or has failed to, together with
     /// what follows from that: as a whole or not at all. If somebody else has finished the

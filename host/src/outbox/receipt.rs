@@ -1,5 +1,6 @@
 //! The promise that something queued will be on disk.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,11 +16,37 @@ use tokio::sync::oneshot;
 #[must_use = "until the receipt resolves, nothing is known to be on disk"]
 pub struct Receipt(oneshot::Receiver<()>);
 
+/// Something that is dropped once what it stands for is on disk, or never will be.
+pub type Held = Box<dyn Send>;
+
+/// Who hears that work is on disk. Dropped, it says that it never will be.
+pub(super) enum Done {
+    Tell(oneshot::Sender<()>),
+    Drop(Held),
+}
+
+impl Done {
+    /// It is on disk.
+    pub(super) fn confirm(self) {
+        match self {
+            // Who dropped the receipt does not want to know.
+            Self::Tell(sender) => drop(sender.send(())),
+            Self::Drop(held) => drop(held),
+        }
+    }
+}
+
+impl fmt::Debug for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Done")
+    }
+}
+
 impl Receipt {
-    /// A receipt, and what its writer sends when the work is on disk.
-    pub(super) fn new() -> (oneshot::Sender<()>, Self) {
+    /// A receipt, and what its writer confirms when the work is on disk.
+    pub(super) fn new() -> (Done, Self) {
         let (sender, receiver) = oneshot::channel();
-        (sender, Self(receiver))
+        (Done::Tell(sender), Self(receiver))
     }
 
     /// Whether the work is on disk, as far as is known now.

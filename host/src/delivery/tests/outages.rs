@@ -1,5 +1,6 @@
 //! Endpoints that do not work, or do not want to: what is charged, what waits, what is lost.
 
+use super::super::attempts::Attempts;
 use super::super::breaker::Sign;
 use super::super::endpoint::Endpoint;
 use super::super::gate::Lesson;
@@ -241,7 +242,10 @@ async fn what_was_claimed_before_the_endpoint_closed_is_given_back_unsent() {
         }
         let turn = endpoint.turn(false);
         close(&endpoint);
-        Arc::clone(&endpoint).attempt(found.remove(0), turn).await;
+        let mut attempts = Attempts::default();
+        attempts.spawn(|slot| Arc::clone(&endpoint).attempt(found.remove(0), turn, slot));
+        attempts.join_next().await.unwrap().unwrap();
+        attempts.settled().await;
         assert_eq!(endpoint.gate().load().1, 0, "nothing is under way");
         assert_eq!(rig.query::<i64>("SELECT count(*) FROM attempts"), 0);
         assert_eq!(rig.query::<i64>("SELECT attempts FROM requests"), 0);

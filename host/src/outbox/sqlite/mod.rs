@@ -62,9 +62,10 @@ use self::shared::Shared;
 use self::space::Space;
 use self::watch::Check;
 use self::writer::Writer;
+use super::receipt::Done;
 use super::{
-    Claimed, Claims, Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, FailedReply, Judged,
-    MemoryScope, Outbox, Pressure, Receipt, Scan, Selection, Settlement, StoredEvent,
+    Claimed, Claims, Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, FailedReply, Held,
+    Judged, MemoryScope, Outbox, Pressure, Receipt, Scan, Selection, Settlement, StoredEvent,
 };
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -156,16 +157,15 @@ impl SqliteOutbox {
     }
 
     /// Queues what settles this claim, unless the claim has run out.
-    fn settle_by(&self, claimed: &Claimed, work: impl FnOnce(i64, Place) -> Work) -> Receipt {
+    fn settle_by(&self, claimed: &Claimed, done: Done, work: impl FnOnce(i64, Place) -> Work) {
         let settling = hold(&self.shared.reader).settling(claimed);
         if let Some((seq, place)) = settling {
-            return self.push(work(seq, place));
+            let (work, at) = (work(seq, place), self.shared.timeline.stamp());
+            self.shared.queue.push(Operation { work, at, done });
+        } else {
+            tracing::debug!(request = claimed.id, "A claim that ran out settles nothing.");
+            done.confirm();
         }
-        tracing::debug!(request = claimed.id, "A claim that ran out settles nothing.");
-        let (done, receipt) = Receipt::new();
-        // The receipt is here, so it hears.
-        let _heard = done.send(());
-        receipt
     }
 
     /// Changes what is selected, one chunk after another.
@@ -278,12 +278,21 @@ impl Outbox for SqliteOutbox {
     }
 
     fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt {
-        self.settle_by(claimed, |seq, place| Work::Settle { seq, place, settlement })
+        let (done, receipt) = Receipt::new();
+        self.settle_by(claimed, done, |seq, place| Work::Settle { seq, place, settlement });
+        receipt
+    }
+
+    fn settle_holding(&self, claimed: &Claimed, settlement: Settlement, held: Held) {
+        let done = Done::Drop(held);
+        self.settle_by(claimed, done, |seq, place| Work::Settle { seq, place, settlement });
     }
 
     fn settle_judged(&self, claimed: &Claimed, judged: Judged) -> Receipt {
         let (id, judged) = (claimed.id.clone(), Box::new(judged));
-        self.settle_by(claimed, |seq, place| Work::Judged { seq, place, id, judged })
+        let (done, receipt) = Receipt::new();
+        self.settle_by(claimed, done, |seq, place| Work::Judged { seq, place, id, judged });
+        receipt
     }
 
     fn retry<'a>(&'a self, which: &'a Selection) -> BoxFuture<'a, anyhow::Result<u64>> {

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use super::change::ChangeStep;
 use super::hold;
 use super::prune::Pruned;
 use super::settle::Place;
 use super::timeline::Stamp;
+use crate::outbox::receipt::Done;
 use crate::outbox::{Commit, Judged, Settlement};
 
 /// So many operations wait at most before appending blocks.
@@ -27,7 +26,7 @@ pub(super) struct Operation {
     /// When it was asked for; a wait begins here and not when the disk is ready.
     pub(super) at: Stamp,
     /// Told when it is on disk; dropped if it never will be.
-    pub(super) done: oneshot::Sender<()>,
+    pub(super) done: Done,
 }
 
 /// What the writer can do.

@@ -4,12 +4,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::oneshot;
 
 use super::progress::{Passed, progress};
 use super::queue::{Operation, Work};
 use super::writer::Writer;
 use super::{file, hold, prune};
+use crate::outbox::Receipt;
 
 /// How often.
 pub(super) const EVERY: Duration = Duration::from_millis(500);
@@ -100,7 +100,7 @@ impl Writer {
         let age = if self.shared.metrics.outbox_pending.get() > 0 { age } else { 0 };
         self.shared.metrics.outbox_oldest_pending.set(age);
         let seqs = hold(&self.shared.reader).take_expired(at.due)?;
-        let (done, _nobody_waits) = oneshot::channel();
+        let (done, _nobody_waits) = Receipt::new();
         Ok((!seqs.is_empty()).then(|| Operation { work: Work::Expire(seqs), at, done }))
     }
 

@@ -66,10 +66,7 @@ impl Writer {
             failpoint!("outbox-before-publish");
             self.publish(effects);
             failpoint!("outbox-before-acknowledge");
-            for operation in batch.drain(..) {
-                // Who dropped the receipt does not want to know.
-                let _unheard = operation.done.send(());
-            }
+            batch.drain(..).for_each(|operation| operation.done.confirm());
             failpoint!("outbox-acknowledged");
             if self.shared.queue.is_empty() {
                 self.idle();

@@ -330,8 +330,7 @@ fn attempts_without_end_stay_with_their_request() {
     file::connect(&bench.path()).unwrap().execute(sql, [last]).unwrap();
     for event in ["e1", "e2"] {
         assert_eq!(bench.claim(CRM, 1), [id(event)]);
-        bench.put_off(&id(event), Duration::ZERO);
-        bench.claim(CRM, 1);
+        bench.put_off(&id(event), Duration::from_mins(1));
     }
     let kept = bench.query::<String>("SELECT group_concat(place) FROM attempts");
     assert_eq!(kept, format!("{last},{}", attempts::place(2, 1)));
