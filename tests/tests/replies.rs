@@ -280,7 +280,7 @@ async fn a_death_at_any_place_around_a_judgement_loses_nothing_and_doubles_nothi
         "outbox-before-commit:2",
         "outbox-committed:2",
         "outbox-before-acknowledge:2",
-        "delivery-settled",
+        "reply-settled",
     ];
     for place in places {
         let office = Office::open().await;

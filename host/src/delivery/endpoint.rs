@@ -161,6 +161,7 @@ impl Endpoint {
             let settlement = self.conclude(&claimed, outcome, turn, None);
             failpoint!("delivery-before-settle");
             self.outbox.settle_holding(&claimed, settlement, Box::new(slot));
+            failpoint!("delivery-queued");
             return;
         };
         let case = self.case(&claimed, reply.into(), outcome, turn);
@@ -169,7 +170,7 @@ impl Endpoint {
             tracing::warn!(endpoint, request, %error, "A request may be sent a second time.");
         }
         drop(slot);
-        failpoint!("delivery-settled");
+        failpoint!("reply-settled");
     }
 
     /// What becomes of a request after an attempt, which is over by this. The judgement, if there
