@@ -44,6 +44,7 @@ use crate::outbox::{Outbox, SqliteOutbox};
 pub use crate::pipeline::Observer;
 use crate::pipeline::{Exchange, Input, Judging, Pipeline, Unsaved};
 use crate::plugins::{Plugin, Runtime};
+use crate::quiet::Said;
 use crate::routes::Route;
 use crate::source::callcontrol::Watcher;
 
@@ -338,6 +339,7 @@ impl App {
             clock: self.clock,
             metrics: self.metrics,
             unsaved: Unsaved::default(),
+            said: Said::default(),
             judging,
             observer: self.observer,
         }

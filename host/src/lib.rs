@@ -43,6 +43,7 @@ pub mod metrics;
 pub mod outbox;
 mod pipeline;
 pub mod plugins;
+mod quiet;
 pub mod redact;
 pub mod reply;
 pub mod request;

@@ -27,10 +27,11 @@ use crate::clock::Clock;
 use crate::event::{CallEvent, EventKind, Party};
 use crate::metrics::Metrics;
 use crate::outbox::{Class, Commit, FailedTransform, NewRequest, Outbox, Scan, StoredEvent};
-use crate::plugins::Directory;
+use crate::plugins::{Directory, PluginFailure};
+use crate::quiet::Said;
 use crate::redact;
 use crate::request::Request;
-use crate::routes::{self, Plan, Planned, Route};
+use crate::routes::{self, Failed, Plan, Planned, Route};
 use crate::source::notice::{Notice, Seen};
 
 /// Without anything due, the thread looks again this often.
@@ -38,6 +39,9 @@ const IDLE: Duration = Duration::from_mins(1);
 
 /// Sees every event that leaves.
 pub type Observer = Box<dyn Fn(&CallEvent) + Send + Sync>;
+
+/// A kind of failure of plugins: on what, for which endpoint, of which plugin, and what happened.
+pub(crate) type Kind = (&'static str, String, String, &'static str);
 
 /// What the thread works on, one after another.
 pub(crate) enum Input {
@@ -77,6 +81,8 @@ pub(crate) struct Pipeline {
     pub(crate) metrics: Metrics,
     /// What plugins keep and is not on disk yet.
     pub(crate) unsaved: Unsaved,
+    /// Failures of plugins that have been said.
+    pub(crate) said: Said<Kind>,
     /// The endpoints that want their replies judged, for whoever sends.
     pub(crate) judging: Arc<Judging>,
     /// Sees every event that leaves, after it is queued for the disk.
@@ -203,12 +209,37 @@ impl Pipeline {
             );
             let mut known = Known { unsaved: &mut self.unsaved, scan: &*self.outbox };
             let plan = routes::plan(&self.routes, event, &mut known);
+            for failed in &plan.failures {
+                if let Some(more) = self.news("event", &failed.endpoint, &failed.failure) {
+                    tell(event, failed, more);
+                }
+            }
             if plan.wanted {
                 add(&mut commit, event, plan, &mut self.unsaved, &self.metrics);
             }
         }
         commit
     }
+
+    /// A plugin failed on something for an endpoint. If that is to be said, how often it happened
+    /// unsaid before.
+    fn news(&mut self, on: &'static str, endpoint: &str, failure: &PluginFailure) -> Option<u64> {
+        let kind = (on, endpoint.to_owned(), failure.plugin.to_string(), failure.kind.name());
+        self.said.loss(kind, self.clock.now().mono)
+    }
+}
+
+/// Says that a plugin failed on an event, and how often it did unsaid before.
+fn tell(event: &CallEvent, failed: &Failed, more: u64) {
+    let Failed { endpoint, failure } = failed;
+    tracing::error!(
+        event = event.event_id,
+        endpoint,
+        more,
+        "Plugin failed, the event is kept as a dead letter: {}.",
+        redact::numbers(&failure.to_string())
+    );
+    tracing::debug!(event = event.event_id, stderr = failure.stderr, "What the plugin wrote.");
 }
 
 /// What a replay concerns.
@@ -251,6 +282,7 @@ pub(crate) fn replay(
         }
         let mut known = Known { unsaved: &mut unsaved, scan: kept };
         let plan = routes::plan(routes, &event, &mut known);
+        plan.failures.iter().for_each(|failed| tell(&event, failed, 0));
         add(&mut commit, &event, plan, &mut unsaved, metrics);
     }
     for request in &mut commit.requests {
@@ -287,13 +319,6 @@ fn add(
     for failed in plan.failures {
         let failure = failed.failure;
         metrics.plugin_failure(failure.kind.name());
-        tracing::error!(
-            event = event.event_id,
-            endpoint = failed.endpoint,
-            "Plugin failed, the event is kept as a dead letter: {}.",
-            redact::numbers(&failure.to_string())
-        );
-        tracing::debug!(event = event.event_id, stderr = failure.stderr, "What the plugin wrote.");
         commit.failures.push(FailedTransform {
             event_id: event.event_id.clone(),
             endpoint: failed.endpoint,

@@ -141,7 +141,10 @@ fn where_nothing_can_be_kept_plugins_are_compiled_and_work() {
     fs::write(home.path(".cache"), "a file in its place").unwrap();
     let attempt = ["plugin", "try", &EXAMPLE, "--sample", "ringing"];
     for _ in 0..2 {
-        assert!(compiles(&home.callhook(&attempt)));
+        let tried = home.callhook(&attempt);
+        assert!(compiles(&tried));
+        let why = tried.0.lines().find(|line| line.contains("Compiled plugins cannot be kept."));
+        assert!(why.is_some_and(|line| line.contains(".cache")), "{}", tried.0);
     }
     // A missing home is not made.
     let nowhere = home.path("nowhere");

@@ -11,7 +11,7 @@
 
 use callhook_pbx::Pbx;
 use callhook_receiver::Receiver;
-use promises::{Callhook, Ini, component, expect};
+use promises::{Callhook, Ini, component, eventually, expect};
 
 const EVIL: &str = "420666666666";
 const GOOD: &str = "420774852629";
@@ -116,4 +116,25 @@ async fn a_plugin_that_returns_nonsense() {
 #[tokio::test]
 async fn a_plugin_that_returns_too_much() {
     survives("huge", "output-too-large").await;
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_at_every_event_is_told_once_a_minute() {
+    let pbx = Pbx::small_office().start().await.expect("the exchange starts");
+    let receiver = Receiver::start().await.expect("the receiver starts");
+    let file = format!("file = {}", component("hostile").display());
+    let ini = Ini::new(&pbx, &receiver.url())
+        .webhook("plugins = nasty")
+        .webhook("events = ringing")
+        .section("plugin.nasty", &[&file, "do = panic"]);
+    let hook = Callhook::start(&ini).await;
+    for _ in 0..20 {
+        pbx.outside(EVIL).calls("420226201001").expect("a call arrives");
+    }
+    let all =
+        eventually("a dead letter of each", || (dead_letters(&ini).len() == 20).then_some(()));
+    all.await.expect("all are kept");
+    let told = hook.log().iter().filter(|line| line.contains("Plugin failed")).count();
+    assert_eq!(told, 1);
+    assert!(hook.stop().await.success());
 }

@@ -2,7 +2,7 @@
 //! committed, keeps the order of each call, and repeats little, always under the same id.
 //!
 //! `CALLHOOK_ROUNDS=200` kills more often than usual, `CALLHOOK_PACE=2000` under more load,
-//! `CALLHOOK_SEED` elsewhere.
+//! `CALLHOOK_WITHIN=2000` up to so many milliseconds after the start, `CALLHOOK_SEED` elsewhere.
 
 #![allow(
     clippy::expect_used,
@@ -65,22 +65,27 @@ async fn kills_at_random_instants_under_load_lose_nothing_and_repeat_little() {
     let office = Office::open().await;
     let mut dice = Dice::new(1);
     let bustle = Crowd::new(&office.pbx, 2, 400).bustle(number("CALLHOOK_PACE", 1_000).into());
-    let mut slowest = Duration::ZERO;
+    let within = number("CALLHOOK_WITHIN", 300).into();
+    let (mut slowest, mut up) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..rounds() {
         let began = Instant::now();
         let hook = Callhook::start(&office.ini).await;
         slowest = slowest.max(began.elapsed());
         // The instant is the fault; nothing waits for it.
-        tokio::time::sleep(Duration::from_millis(dice.below(300))).await;
+        let time = Duration::from_millis(dice.below(within));
+        tokio::time::sleep(time).await;
         hook.kill();
+        up += time;
     }
+    let meanwhile = office.oracle.count();
     let hook = Callhook::start(&office.ini).await;
     let mut crowd = bustle.stop().await;
     crowd.go_home();
     let account = office.audit().await;
     assert!(hook.stop().await.success());
     println!(
-        "{} kills, {} calls: {account:?}, ready after {slowest:?} at most",
+        "{} kills, {} calls, {meanwhile} requests in {up:?}: {account:?}, ready after {slowest:?} \
+         at most",
         rounds(),
         crowd.began()
     );

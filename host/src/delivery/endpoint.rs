@@ -14,7 +14,6 @@ use super::follow::follow;
 use super::gate::{Gate, Lesson, Room};
 use super::judge::{self, Judge};
 use super::meter::Meter;
-use super::quiet::Said;
 use super::report;
 use super::resolver;
 use super::settings::EndpointSettings;
@@ -25,6 +24,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::Order;
 use crate::metrics::Metrics;
 use crate::outbox::{Attempt, Charge, Claimed, Outbox, Settlement};
+use crate::quiet::Said;
 use crate::reply::Judgement;
 
 /// An endpoint and all that is known of it.
@@ -38,7 +38,7 @@ pub(super) struct Endpoint {
     credentials: Arc<Credentials>,
     meter: Meter,
     pub(super) standing: Arc<Standing>,
-    said: Mutex<Said>,
+    said: Mutex<Said<&'static str>>,
 }
 
 /// The right to one attempt. Whoever drops it without having used it gives it back.

@@ -36,7 +36,6 @@ mod meter;
 mod pause;
 mod probe;
 mod proxy;
-mod quiet;
 mod report;
 mod resolver;
 mod settings;

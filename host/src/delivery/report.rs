@@ -6,10 +6,10 @@ use super::breaker::Change;
 use super::endpoint::Outcome;
 use super::exchange::host;
 use super::failure::SendFailure;
-use super::quiet::Said;
 use super::skew;
 use super::verdict::Verdict;
 use crate::outbox::Claimed;
+use crate::quiet::Said;
 use crate::redact;
 
 /// An attempt is over. `kept` if the request waits for the endpoint whatever the verdict is.
@@ -21,7 +21,7 @@ pub(super) fn attempt(
     verdict: &Verdict,
     kept: bool,
     change: Option<Change>,
-    said: &mut Said,
+    said: &mut Said<&'static str>,
 ) {
     let request = &claimed.id;
     let status = outcome.reply.as_ref().map(|reply| reply.status.as_u16());

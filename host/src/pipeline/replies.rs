@@ -98,6 +98,9 @@ impl Pipeline {
                 self.metrics.reply(&endpoint, "failed");
                 self.metrics.plugin_failure(failure.kind.name());
                 let settlement = conclude(None);
+                if let Some(more) = self.news("reply", &endpoint, &failure) {
+                    tell(&endpoint, &claimed.id, &failure, more);
+                }
                 let failure = Some(dead_letter(endpoint, &claimed, exchange, &failure));
                 Judged { settlement, follow_ups: Vec::new(), memory: Vec::new(), failure }
             }
@@ -207,29 +210,32 @@ fn follow_up(route: &Route, event: &CallEvent, request: Request) -> FollowUp {
     }
 }
 
+/// Says that a plugin failed to judge a reply, and how often it did unsaid before.
+fn tell(endpoint: &str, request: &str, failure: &PluginFailure, more: u64) {
+    tracing::error!(
+        request,
+        endpoint,
+        more,
+        "Plugin failed to judge a reply; the request is settled by its status, and the reply kept \
+         as a dead letter: {}.",
+        redact::numbers(&failure.to_string())
+    );
+    tracing::debug!(request, stderr = failure.stderr, "What the plugin wrote.");
+}
+
 fn dead_letter(
     endpoint: String,
     claimed: &Claimed,
     exchange: Exchange,
     failure: &PluginFailure,
 ) -> FailedReply {
-    let request = claimed.id.clone();
-    let message = failure.to_string();
-    tracing::error!(
-        request,
-        endpoint,
-        "Plugin failed to judge a reply; the request is settled by its status, and the reply kept \
-         as a dead letter: {}.",
-        redact::numbers(&message)
-    );
-    tracing::debug!(request, stderr = failure.stderr, "What the plugin wrote.");
     FailedReply {
-        request,
+        request: claimed.id.clone(),
         event_id: claimed.event_id.clone(),
         endpoint,
         plugin: failure.plugin.to_string(),
         kind: failure.kind.name().to_owned(),
-        message,
+        message: failure.to_string(),
         details: failure.details(),
         attempt: exchange.attempt,
         reply: exchange.reply,

@@ -6,7 +6,8 @@ mod samples;
 mod test;
 mod try_out;
 
-use super::{Failure, complain};
+use super::{Failure, complain, log};
+use crate::config::{LogConfig, LogLevel};
 
 /// For plugin authors.
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,7 @@ enum What {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    drop(log::start(LogConfig { level: LogLevel::Warn, ..LogConfig::default() }));
     match &arguments.what {
         What::New(arguments) => new::run(arguments),
         What::Check(arguments) => check::run(arguments),

@@ -1,6 +1,6 @@
 //! What is worth a line in the log, and what has been said already.
 //!
-//! An endpoint that fails is said once per kind of failure, and again only when that kind comes
+//! What fails again and again is said once per kind of failure, and again only when that kind comes
 //! back after a while of absence; what is lost is said once a minute. What was left out is counted.
 
 use std::collections::BTreeMap;
@@ -13,8 +13,14 @@ const ABSENCE: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_mins(1);
 
 /// What has been said, by kind.
-#[derive(Debug, Default)]
-pub(super) struct Said(BTreeMap<&'static str, Kind>);
+#[derive(Debug)]
+pub(crate) struct Said<K>(BTreeMap<K, Kind>);
+
+impl<K> Default for Said<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
 
 #[derive(Debug)]
 struct Kind {
@@ -26,26 +32,21 @@ struct Kind {
     unsaid: u64,
 }
 
-impl Said {
+impl<K: Ord> Said<K> {
     /// `kind` has happened, which passes by itself. If it is to be said, how often it happened
     /// unsaid before.
-    pub(super) fn news(&mut self, kind: &'static str, now: Duration) -> Option<u64> {
+    pub(crate) fn news(&mut self, kind: K, now: Duration) -> Option<u64> {
         self.note(kind, now, |kind| now.saturating_sub(kind.last) >= ABSENCE)
     }
 
     /// `kind` has happened, and something is lost. If it is to be said, how often it happened
     /// unsaid before.
-    pub(super) fn loss(&mut self, kind: &'static str, now: Duration) -> Option<u64> {
+    pub(crate) fn loss(&mut self, kind: K, now: Duration) -> Option<u64> {
         self.note(kind, now, |kind| now.saturating_sub(kind.said) >= PAUSE)
     }
 
-    fn note(
-        &mut self,
-        kind: &'static str,
-        now: Duration,
-        again: impl Fn(&Kind) -> bool,
-    ) -> Option<u64> {
-        let Some(known) = self.0.get_mut(kind) else {
+    fn note(&mut self, kind: K, now: Duration, again: impl Fn(&Kind) -> bool) -> Option<u64> {
+        let Some(known) = self.0.get_mut(&kind) else {
             self.0.insert(kind, Kind { last: now, said: now, unsaid: 0 });
             return Some(0);
         };
