@@ -21,12 +21,11 @@ pub(crate) fn of_thread(thread: &str) -> Duration {
 pub(crate) fn by_name() -> BTreeMap<String, Duration> {
     let mut used = BTreeMap::new();
     for thread in fs::read_dir("/proc/self/task").expect("there is /proc") {
-        let thread = thread.expect("it can be listed").file_name().to_string_lossy().into_owned();
+        let folder = thread.expect("it can be listed").path();
+        let read = |file: &str| fs::read_to_string(folder.join(file));
         // It may have ended.
-        let Ok(name) = fs::read_to_string(format!("/proc/self/task/{thread}/comm")) else {
-            continue;
-        };
-        *used.entry(name.trim_end().to_owned()).or_default() += of_thread(&thread);
+        let (Ok(name), Ok(stat)) = (read("comm"), read("stat")) else { continue };
+        *used.entry(name.trim_end().to_owned()).or_default() += ticks(&stat);
     }
     used
 }
@@ -38,7 +37,10 @@ pub(crate) fn this_thread() -> String {
 }
 
 fn read(path: &str) -> Duration {
-    let stat = fs::read_to_string(path).expect("there is /proc");
+    ticks(&fs::read_to_string(path).expect("there is /proc"))
+}
+
+fn ticks(stat: &str) -> Duration {
     // The name, in parentheses, may contain blanks.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let ticks = fields.split_ascii_whitespace().skip(11).take(2);

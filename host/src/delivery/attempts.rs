@@ -65,15 +65,10 @@ impl Attempts {
         self.going.join_next().await
     }
 
-    /// So many are not over.
-    pub(super) fn going(&self) -> usize {
-        self.going.len()
-    }
-
     /// So many more may begin. If none, [`Unsettled::fewer`] says when to ask again.
     pub(super) fn room(&self) -> usize {
         let look = || {
-            let own = self.unsettled.count.load(Ordering::SeqCst);
+            let own = self.count();
             let others = ALL.load(Ordering::SeqCst).saturating_sub(own);
             UNSETTLED.saturating_sub(others).max(OWN).saturating_sub(own)
         };
@@ -91,11 +86,16 @@ impl Attempts {
         Arc::clone(&self.unsettled)
     }
 
+    /// The outcome of so many is not on disk.
+    pub(super) fn count(&self) -> usize {
+        self.unsettled.count.load(Ordering::SeqCst)
+    }
+
     /// Waits until the outcome of each that is over is on disk.
     pub(super) async fn settled(&self) {
-        while self.unsettled.count.load(Ordering::SeqCst) > 0 {
+        while self.count() > 0 {
             self.unsettled.waited_for.store(true, Ordering::SeqCst);
-            if self.unsettled.count.load(Ordering::SeqCst) > 0 {
+            if self.count() > 0 {
                 self.unsettled.fewer().await;
             }
         }

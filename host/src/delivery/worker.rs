@@ -68,11 +68,12 @@ pub(super) async fn run(endpoint: Arc<Endpoint>, mut stop: watch::Receiver<Stop>
         () = patience => false,
     };
     if !done {
-        let (endpoint, cut) = (&endpoint.settings.name, attempts.going());
+        let (endpoint, cut) = (&endpoint.settings.name, attempts.count());
         tracing::warn!(
             endpoint,
             cut,
-            "Requests were cut off; they will be sent again after the next start."
+            "Requests were cut off, or what became of them is not on disk; those will be sent again \
+             after the next start."
         );
     }
 }
@@ -196,7 +197,7 @@ async fn due(endpoint: &Endpoint, room: usize) -> Result<(Vec<Claimed>, Look), L
 }
 
 impl Look {
-    /// A look after so long, or as soon as an attempt ends.
+    /// A look after so long, or as soon as an attempt ends or its outcome is on disk.
     fn after(wait: Duration) -> Self {
         Self { more: true, again: Instant::now() + wait.min(LOOK_AGAIN) }
     }

@@ -103,7 +103,8 @@ pub trait Outbox: Scan + Send + Sync {
     /// turn. A claim whose lease is no longer the request's settles nothing, which is no error.
     fn settle(&self, claimed: &Claimed, settlement: Settlement) -> Receipt;
 
-    /// The same for whoever does not wait for it.
+    /// The same for whoever does not wait for it: `held` is dropped once that is on disk, or if it
+    /// never will be, or if there is nothing to settle.
     fn settle_holding(&self, claimed: &Claimed, settlement: Settlement, held: Held);
 
     /// Settles a claim of which a plugin has judged the reply, or has failed to, together with

@@ -142,8 +142,18 @@ pub(super) fn look_through(connection: &Connection) -> anyhow::Result<()> {
     if found != "ok" {
         bail!(Damage(found.replace('\n', "; ")));
     }
+    let contradicted: bool =
+        connection.query_row(CONTRADICTED, [], |row| row.get(0)).map_err(explain)?;
+    if contradicted {
+        bail!(Damage("a request is finished by one column and waits by another".to_owned()));
+    }
     Ok(())
 }
+
+/// No index knows the state of what is behind others, so nothing else finds that out.
+const CONTRADICTED: &str = "
+SELECT EXISTS (SELECT 1 FROM requests
+    WHERE (finished IS NULL) <> (state IN ('waiting', 'behind')))";
 
 /// Opens the file at `path` for writing; creates it if it is not there.
 pub(super) fn connect(path: &Path) -> anyhow::Result<Connection> {

@@ -26,8 +26,12 @@ pub(super) fn conditions(filter: &DeliveryFilter) -> (String, Vec<Value>) {
     let states = format!("state IN ({})", states.join(", "));
     if !filter.states.is_empty() {
         terms.push(&states);
-        if filter.states.iter().all(|x| matches!(x, DeliveryState::Dead | DeliveryState::Expired)) {
+        if filter.states == [DeliveryState::Waiting] {
             // So that the index of these can be used.
+            terms.push("finished IS NULL");
+        }
+        if filter.states.iter().all(|x| matches!(x, DeliveryState::Dead | DeliveryState::Expired)) {
+            // The same.
             terms.push("state IN ('dead', 'expired')");
         }
     }

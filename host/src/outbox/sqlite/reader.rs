@@ -15,7 +15,7 @@ use super::{events, memory};
 use crate::outbox::{Claimed, Claims, MemoryScope, StoredEvent};
 
 /// Nobody else claims or settles while requests are read, so more than are wanted are read only
-/// for so long.
+/// for so long: enough for all that a stock holds, if the processor is not busy with others.
 const LONGEST_LOOK: Duration = Duration::from_millis(5);
 
 /// So many that are past their time are taken at once.
@@ -373,10 +373,14 @@ pub(super) const EXPIRED: &str = "
 SELECT seq FROM requests
 WHERE expires IS NOT NULL AND finished IS NULL AND expires <= ?1 ORDER BY expires";
 
-const READ: &str = concat!("SELECT ", head_columns!(), " FROM requests WHERE seq = ?1");
+const READ: &str =
+    concat!("SELECT ", head_columns!(), " FROM requests WHERE seq = ?1 AND finished IS NULL");
 
-/// An index and its table contradict each other.
+/// An index and its table contradict each other, or two columns of a row.
 pub(super) fn inconsistent() -> rusqlite::Error {
     let error = ffi::Error { code: ErrorCode::DatabaseCorrupt, extended_code: ffi::SQLITE_CORRUPT };
-    rusqlite::Error::SqliteFailure(error, Some("an index does not fit its table".to_owned()))
+    rusqlite::Error::SqliteFailure(
+        error,
+        Some("a row does not fit its index, or itself".to_owned()),
+    )
 }

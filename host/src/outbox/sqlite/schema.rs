@@ -217,11 +217,14 @@ pub(super) fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
     let tables = number(connection, "SELECT count(*) FROM sqlite_schema").map_err(explain)?;
     let empty = version == 0 && application == 0 && tables == 0;
     let version = if empty { 0 } else { known(version, application)? };
+    // What is sorted for a new index need not fit into memory.
+    connection.pragma_update(None, "temp_store", "FILE")?;
     for (reached, sql) in (1_i64..).zip(MIGRATIONS).skip(version) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         step(&transaction, sql, reached)?;
         transaction.commit()?;
     }
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 
+use super::append::LED;
 use super::apply::{Effects, millis};
 use super::head::{head, head_columns};
 use super::reader::inconsistent;
@@ -28,14 +29,12 @@ struct End<'a> {
 }
 
 /// What a request was before it was finished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Was {
     /// It had the turn of its lane.
     First,
     /// It waited for the turn, or had stepped aside.
     Another,
-    /// It was finished, and nothing was done.
-    Finished,
 }
 
 /// Who gets the turn of a lane.
@@ -116,10 +115,7 @@ fn settle_and(
             return put_off(statements, (seq, place), *wait, None, now, effects);
         }
     };
-    let was = finish(statements, seq, &end, now)?;
-    if was == Was::Finished {
-        return Ok(());
-    }
+    let Some(was) = finish(statements, seq, &end, now)? else { return Ok(()) };
     if let Some(attempt) = attempt {
         attempts::store(statements, seq, attempt)?;
     }
@@ -128,7 +124,7 @@ fn settle_and(
     more(effects)?;
     match was {
         Was::First => pass_turn(statements, place, now, effects),
-        Was::Another | Was::Finished => give_turn(statements, place, now, effects),
+        Was::Another => give_turn(statements, place, now, effects),
     }
 }
 
@@ -174,7 +170,7 @@ fn end(
     effects: &mut Effects,
 ) -> rusqlite::Result<Option<Place>> {
     let Some(place) = place(statements, seq)? else { return Ok(None) };
-    if finish(statements, seq, end, now)? == Was::Finished {
+    if finish(statements, seq, end, now)?.is_none() {
         return Ok(None);
     }
     give_turn(statements, &place, now, effects)?;
@@ -183,21 +179,21 @@ fn end(
     Ok(Some(place))
 }
 
-/// Finishes the request at `seq`, and says what it was before. Asks for nothing back: SQLite would
-/// keep a copy of every page that it changes until the statement is done.
+/// Finishes the request at `seq`, and says what it was before, unless that was finished. Asks for
+/// nothing back: SQLite would keep a copy of every page that it changes until the statement is done.
 fn finish(
     statements: &Statements<'_>,
     seq: i64,
     end: &End<'_>,
     now: Stamp,
-) -> rusqlite::Result<Was> {
+) -> rusqlite::Result<Option<Was>> {
     let End { state, reason, charge } = end;
     for (sql, was) in [(FINISH_FIRST, Was::First), (FINISH, Was::Another)] {
         if statements.execute(sql, params![seq, state, reason, now.wall, charge])? == 1 {
-            return Ok(was);
+            return Ok(Some(was));
         }
     }
-    Ok(Was::Finished)
+    Ok(None)
 }
 
 const FINISH: &str = "
@@ -261,14 +257,14 @@ fn pass_turn(
     let Place { endpoint, lane } = place;
     let next = statements.query_row(NEXT, params![endpoint, lane], |row| {
         let (seq, followed) = (row.get::<_, i64>(0)?, row.get(20)?);
-        match row.get_ref(17)?.as_str()? {
-            "behind" if followed => Ok(Next::Somebody),
-            "behind" => {
+        match row.get_ref(17)?.as_bytes().unwrap_or_default() {
+            b"behind" if followed => Ok(Next::Somebody),
+            b"behind" => {
                 effects.has_turn(row.get(7)?, now, endpoint, || head(row));
                 Ok(Next::This(seq))
             }
             // It followed from the one before.
-            "waiting" => Ok(Next::Nobody),
+            b"waiting" => Ok(Next::Nobody),
             _ => Err(inconsistent()),
         }
     });
@@ -291,7 +287,10 @@ pub(super) fn give_turn(
 ) -> rusqlite::Result<()> {
     let Place { endpoint, lane } = place;
     if statements.execute(GIVE_TURN, params![endpoint, lane])? == 0 {
-        return Ok(());
+        // Either somebody has it, or nobody is left.
+        let left = statements.exists(LED, params![endpoint, lane])?;
+        let stuck = left && !statements.exists(TURN, params![endpoint, lane])?;
+        return if stuck { Err(inconsistent()) } else { Ok(()) };
     }
     let turn = statements.query_row(TURN, params![endpoint, lane], |row| {
         effects.has_turn(row.get(7)?, now, endpoint, || head(row));

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use std::{fs, io};
 
 use rusqlite::InterruptHandle;
@@ -10,8 +12,14 @@ use rusqlite::InterruptHandle;
 use super::file::{self, CHECKED_AT_ONCE};
 use super::shared::Shared;
 
+/// So long after the start. The log cannot begin anew before the look is over, and a service that
+/// is killed again and again would find it longer each time.
+const AFTER: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_mins(1) };
+
 /// A thread that looks. Dropping this ends it.
 pub(super) struct Check {
+    /// Dropped, it says that nobody wants to know any longer.
+    going: Option<Sender<()>>,
     interrupt: InterruptHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -31,7 +39,11 @@ impl Check {
         let connection = file::connect_reader(path).map_err(io::Error::other)?;
         let interrupt = connection.get_interrupt_handle();
         let shared = Arc::clone(shared);
+        let (going, gone) = mpsc::channel();
         let look = move || {
+            if gone.recv_timeout(AFTER) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
             // It can wait for whatever else the machine has to do.
             let _as_it_is = rustix::process::nice(NICE);
             match file::look_through(&connection) {
@@ -45,7 +57,7 @@ impl Check {
             }
         };
         let thread = thread::Builder::new().name("outbox-check".to_owned()).spawn(look)?;
-        Ok(Some(Self { interrupt, thread: Some(thread) }))
+        Ok(Some(Self { going: Some(going), interrupt, thread: Some(thread) }))
     }
 }
 
@@ -54,8 +66,13 @@ const NICE: i32 = 19;
 
 impl Drop for Check {
     fn drop(&mut self) {
-        self.interrupt.interrupt();
+        self.going = None;
         if let Some(thread) = self.thread.take() {
+            // Before it has begun to look, it does not hear.
+            while !thread.is_finished() {
+                self.interrupt.interrupt();
+                thread::sleep(Duration::from_millis(1));
+            }
             // What it had to say is said.
             let _ended = thread.join();
         }

@@ -82,7 +82,8 @@ fn cell(payload: &[u8], code: i64, place: usize) -> Option<(Cell, usize)> {
             Cell::Integer(bytes.iter().fold(start, |value, byte| value << 8 | i64::from(*byte)))
         }
         _ if code % 2 == 0 => Cell::Blob(bytes.to_vec()),
-        _ => Cell::Text(String::from_utf8(bytes.to_vec()).ok()?),
+        // What must not have changed has a sum, and a state that makes no sense is mended.
+        _ => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
     };
     Some((cell, end))
 }

@@ -24,9 +24,10 @@ fn content(number: usize) -> Request {
     }
 }
 
+/// Three of them share a lane.
 fn full(number: usize) -> Commit {
-    let event = format!("e{number}");
-    let request = NewRequest { request: content(number), ..request(&event, CRM, &event) };
+    let (event, lane) = (format!("e{number}"), format!("l{}", number / 3));
+    let request = NewRequest { request: content(number), ..request(&event, CRM, &lane) };
     Commit {
         pbx: "pbx".to_owned(),
         calls: vec![(event.clone(), Some(event.clone().into_bytes()))],
@@ -255,7 +256,62 @@ fn damage_found_while_it_runs_is_repaired_on_the_spot() {
     wait_until(|| bench.metrics.outbox_repairs.get() == 1);
     bench.append(one("after", "after"));
     wait_until(|| !bench.outbox().shared.damage_reported());
-    assert_eq!(bench.claim(CRM, usize::MAX).len(), REQUESTS + 1);
+    assert_eq!(bench.claim(CRM, usize::MAX).len(), REQUESTS / 3 + 1);
+}
+
+#[test]
+fn a_state_that_does_not_exist_holds_up_no_lane() {
+    for state in ["CAST(x'ff656869' AS TEXT)", "'cehind'"] {
+        for settled in [true, false] {
+            let bench = Bench::new();
+            bench.append(commit_of(vec![request("e1", CRM, "a"), request("e2", CRM, "a")]));
+            let stranger = file::connect_editor(&bench.path()).unwrap();
+            let sql = format!("UPDATE requests SET state = {state} WHERE seq = 2");
+            stranger.execute(&sql, []).unwrap();
+            assert_eq!(bench.claim(CRM, 9), [id("e1")]);
+            if settled {
+                bench.complete(&id("e1"));
+            } else {
+                let which = Selection::Ids(vec![id("e1")]);
+                bench.runtime.block_on(bench.outbox().bury(&which, "enough")).unwrap();
+            }
+            assert_eq!(bench.metrics.outbox_repairs.get(), 1, "{state}");
+            wait_until(|| bench.claim(CRM, 9) == [id("e2")]);
+        }
+    }
+}
+
+#[test]
+fn what_waits_by_one_column_and_is_finished_by_another_is_not_sent_again_and_again() {
+    let bench = Bench::new();
+    bench.append(one("e1", "a"));
+    let stranger = file::connect_editor(&bench.path()).unwrap();
+    stranger.execute("UPDATE requests SET finished = 0", []).unwrap();
+    wait_until(|| bench.runtime.block_on(bench.outbox().claim(CRM, 9)).is_err());
+    wait_until(|| bench.metrics.outbox_repairs.get() == 1);
+    let every = crate::outbox::DeliveryFilter { limit: 9, ..Default::default() };
+    wait_until(|| bench.outbox().list(&every).is_ok_and(|all| all[0].state == DeliveryState::Dead));
+}
+
+#[test]
+fn damage_in_a_large_file_is_found_after_the_start() {
+    let mut bench = Bench::new();
+    let large = |number: usize| {
+        let mut new = request(&format!("e{number}"), CRM, "a");
+        new.request.body = vec![b'x'; 1 << 20];
+        new
+    };
+    for number in 0..40 {
+        bench.append(commit_of(vec![large(number)]));
+    }
+    bench.close();
+    let mut bytes = fs::read(bench.path()).unwrap();
+    let at = bytes.windows(6).rposition(|found| found == b"behind").unwrap();
+    bytes[at] ^= 1;
+    fs::write(bench.path(), bytes).unwrap();
+    bench.reopen();
+    wait_until(|| bench.metrics.outbox_repairs.get() == 1);
+    wait_until(|| bench.runtime.block_on(bench.outbox().claim(CRM, 1)).is_ok());
 }
 
 #[test]

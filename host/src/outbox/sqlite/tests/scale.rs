@@ -48,6 +48,17 @@ fn nothing_that_is_done_often_reads_a_whole_table_or_sorts() {
 }
 
 #[test]
+fn what_waits_for_an_endpoint_is_found_by_an_index() {
+    let bench = Bench::new();
+    let connection = file::connect_reader(&bench.path()).unwrap();
+    let (states, endpoint) = (vec![DeliveryState::Waiting], Some("old".to_owned()));
+    let filter = crate::outbox::DeliveryFilter { states, endpoint, ..Default::default() };
+    let (terms, _) = list::conditions(&filter);
+    let plan = plan(&connection, &format!("SELECT seq FROM requests WHERE {terms}"));
+    assert!(plan.contains("requests_lane"), "{plan}");
+}
+
+#[test]
 fn what_is_done_often_is_compiled_once() {
     let bench = Bench::new();
     let connection = file::connect_reader(&bench.path()).unwrap();
