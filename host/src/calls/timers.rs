@@ -10,6 +10,15 @@ use super::{Engine, Step};
 /// not visible. Calls waited 211 s in a queue without any visible leg (observed).
 const LINGER: Duration = Duration::from_mins(10);
 
+/// So many calls are known at once at most, unless more than that go on: what is remembered of those
+/// that were over takes memory, and time at the next start. So many begin in [`LINGER`] where it is 33
+/// a second.
+const KNOWN: usize = 20_000;
+
+/// The first timers are those of calls that go on; among so many the first of another kind is
+/// looked for.
+const AHEAD: usize = 1_000;
+
 impl Engine {
     /// The reading of the monotonic clock at which
     /// [`Seen::Tick`](crate::source::notice::Seen::Tick) is due, if ever.
@@ -43,6 +52,19 @@ impl Engine {
             call.wake(&mut cx);
             self.keep(number, step);
         }
+        while self.calls.len() > KNOWN
+            && let Some(number) = self.longest_over()
+        {
+            self.remove(number);
+            step.state.push((number.to_string(), None));
+        }
+    }
+
+    /// The call that has been over for the longest time.
+    fn longest_over(&self) -> Option<i64> {
+        let over = |call: &Call| call.over.is_some() && call.legs.is_empty();
+        let mut first = self.timers.iter().take(AHEAD).map(|(_, number)| *number);
+        first.find(|number| self.calls.get(number).is_some_and(over))
     }
 
     /// Notes the call's new state, and when to look at it again.
@@ -73,3 +95,7 @@ pub(super) fn due(call: &Call, settle: Duration) -> Option<i64> {
     }
     [call.settles_at(settle), call.tells_stop_at()].into_iter().flatten().min()
 }
+
+#[cfg(test)]
+#[path = "timers_tests.rs"]
+mod tests;
