@@ -14,12 +14,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate, and the modules that it may use.
-const MAY_USE: [(&str, &[&str]); 24] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("event", &[]),
     ("clock", &[]),
     ("reply", &[]),
     ("request", &[]),
     ("metrics", &[]),
+    ("quiet", &[]),
     ("redact", &[]),
     ("tls", &[]),
     ("hosts", &[]),
@@ -29,12 +30,15 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("plugins", &["event", "reply", "request"]),
     ("routes", &["config", "event", "hosts", "plugins", "reply", "request"]),
     ("outbox", &["clock", "event", "metrics", "reply", "request"]),
-    ("delivery", &["clock", "config", "hosts", "metrics", "outbox", "redact", "reply", "tls"]),
+    (
+        "delivery",
+        &["clock", "config", "hosts", "metrics", "outbox", "quiet", "redact", "reply", "tls"],
+    ),
     ("console", &["metrics"]),
     (
         "pipeline",
         &[
-            "calls", "clock", "event", "metrics", "outbox", "plugins", "redact", "reply",
+            "calls", "clock", "event", "metrics", "outbox", "plugins", "quiet", "redact", "reply",
             "request", "routes", "source",
         ],
     ),
@@ -42,7 +46,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
         "app",
         &[
             "calls", "clock", "config", "console", "delivery", "metrics", "outbox", "pipeline",
-            "plugins", "reply", "routes", "source",
+            "plugins", "quiet", "reply", "routes", "source",
         ],
     ),
     ("demo", &["app", "clock", "config", "event", "outbox"]),

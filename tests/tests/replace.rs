@@ -165,6 +165,25 @@ async fn a_broken_file_leaves_the_old_plugin_in_service_and_is_shown_everywhere(
 }
 
 #[tokio::test]
+async fn a_component_that_takes_other_settings_is_told_with_the_line_of_each() {
+    let (pbx, receiver, ini) = office(["one.wasm", "two.wasm"]).await;
+    let (one, two) = (ini.folder().join("one.wasm"), ini.folder().join("two.wasm"));
+    put(&one, &version("1.0.0"));
+    put(&two, &version("2.0.0"));
+    let hook = Callhook::start(&ini).await;
+    put(&two, &fs::read(component("example-rust")).expect("it was built"));
+    let line = hook.wait_for_log(BROKEN).await;
+    let text = fs::read_to_string(ini.folder().join("callhook.ini")).expect("it was written");
+    let section = text.lines().position(|line| line == "[plugin.two]").expect("it is there");
+    for (key, number) in [("do", section + 3), ("when", section + 4)] {
+        let told = format!("callhook.ini:{number}: [plugin.two] {key}: it has no setting `{key}`");
+        assert!(line.contains(&told), "{told} in {line}");
+    }
+    assert_eq!(stamps_now(&pbx, &receiver, &hook).await, ["1.0.0", "2.0.0"]);
+    assert!(hook.stop().await.success());
+}
+
+#[tokio::test]
 async fn files_that_change_together_come_in_force_together_or_not_at_all() {
     let (pbx, receiver, ini) = office(["one.wasm", "two.wasm"]).await;
     let (one, two) = (ini.folder().join("one.wasm"), ini.folder().join("two.wasm"));

@@ -221,6 +221,14 @@ pub(super) fn explain(error: rusqlite::Error) -> anyhow::Error {
     }
 }
 
+/// Whether somebody broke it off.
+pub(super) fn is_interrupted(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<rusqlite::Error>())
+        .any(|error| error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
+}
+
 /// Whether the cause is that the file is not what was written.
 pub(super) fn is_damage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

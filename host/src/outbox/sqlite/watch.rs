@@ -1,4 +1,8 @@
 //! A look through a large file, after the start: it would take too long before.
+//!
+//! While it goes on, the log cannot begin anew. So it does not begin at once, since a service that is
+//! killed again and again would find a longer log each time; and it is broken off where the log grows
+//! too long for what is written meanwhile, and tried again later.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,9 +16,14 @@ use rusqlite::InterruptHandle;
 use super::file::{self, CHECKED_AT_ONCE};
 use super::shared::Shared;
 
-/// So long after the start. The log cannot begin anew before the look is over, and a service that
-/// is killed again and again would find it longer each time.
+/// So long after the start, or after it was broken off.
 const AFTER: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_mins(1) };
+
+/// To so many bytes the log may grow meanwhile, unless it is longer already.
+const LOG: u64 = 64 << 20;
+
+/// The log's length is looked at after so many steps, of which each is a page or less.
+const STEPS: i32 = 1_000;
 
 /// A thread that looks. Dropping this ends it.
 pub(super) struct Check {
@@ -36,24 +45,32 @@ impl Check {
         if fs::metadata(path)?.len() <= CHECKED_AT_ONCE {
             return Ok(None);
         }
-        let connection = file::connect_reader(path).map_err(io::Error::other)?;
+        let mut connection = file::connect_reader(path).map_err(io::Error::other)?;
+        let log = file::beside(path, "-wal");
+        let length = move || fs::metadata(&log).map_or(0, |log| log.len());
         let interrupt = connection.get_interrupt_handle();
         let shared = Arc::clone(shared);
         let (going, gone) = mpsc::channel();
         let look = move || {
-            if gone.recv_timeout(AFTER) != Err(RecvTimeoutError::Timeout) {
-                return;
-            }
             // It can wait for whatever else the machine has to do.
             let _as_it_is = rustix::process::nice(NICE);
-            match file::look_through(&connection) {
-                Ok(()) => tracing::debug!("The outbox is sound."),
-                Err(error) if file::is_damage(&error) => {
-                    tracing::error!("The outbox is damaged: {error:#}.");
-                    drop(connection);
-                    shared.report_damage();
+            while gone.recv_timeout(AFTER) == Err(RecvTimeoutError::Timeout) {
+                let (length, most) = (length.clone(), length().max(LOG));
+                let looked = connection
+                    .progress_handler(STEPS, Some(move || length() > most))
+                    .map_err(file::explain)
+                    .and_then(|()| file::look_through(&connection));
+                match looked {
+                    Ok(()) => tracing::debug!("The outbox is sound."),
+                    Err(error) if file::is_damage(&error) => {
+                        tracing::error!("The outbox is damaged: {error:#}.");
+                        drop(connection);
+                        shared.report_damage();
+                    }
+                    Err(error) if file::is_interrupted(&error) => continue,
+                    Err(error) => tracing::debug!("The outbox was not looked through: {error:#}."),
                 }
-                Err(error) => tracing::debug!("The outbox was not looked through: {error:#}."),
+                return;
             }
         };
         let thread = thread::Builder::new().name("outbox-check".to_owned()).spawn(look)?;

@@ -315,6 +315,18 @@ fn damage_in_a_large_file_is_found_after_the_start() {
 }
 
 #[test]
+fn a_look_that_is_broken_off_finds_no_damage() {
+    let sound = Sound::make(true);
+    let path = sound.folder.path().join("outbox.db");
+    let mut connection = file::connect_reader(&path).unwrap();
+    for steps in [1, 7, 100] {
+        connection.progress_handler(steps, Some(|| true)).unwrap();
+        let error = file::look_through(&connection).unwrap_err();
+        assert!(file::is_interrupted(&error) && !file::is_damage(&error), "{error:#}");
+    }
+}
+
+#[test]
 fn while_it_is_repaired_who_settles_goes_on_and_who_claims_waits() {
     let bench = Bench::new();
     bench.append(one("e1", "a"));
