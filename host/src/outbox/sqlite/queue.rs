@@ -69,6 +69,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Operation>,
+    /// The writer waits for work. Waking it when it does not is a system call all the same.
+    idle: bool,
     closed: bool,
 }
 
@@ -78,29 +80,35 @@ impl Queue {
         let full = |state: &mut State| state.waiting.len() >= ROOM && !state.closed;
         let mut state =
             self.room.wait_while(hold(&self.state), full).unwrap_or_else(PoisonError::into_inner);
-        if !state.closed {
-            state.waiting.push_back(operation);
-            self.work.notify_one();
-        }
+        self.add(&mut state, operation);
     }
 
     /// Adds `operation` even if there is no room. If the queue is closed, drops it.
     pub(super) fn push(&self, operation: Operation) {
         let mut state = hold(&self.state);
+        self.add(&mut state, operation);
+    }
+
+    fn add(&self, state: &mut State, operation: Operation) {
         if !state.closed {
             state.waiting.push_back(operation);
-            self.work.notify_one();
+            if std::mem::take(&mut state.idle) {
+                self.work.notify_one();
+            }
         }
     }
 
     /// Waits for work, but no longer than `time`, and moves what there is, up to the size of a
     /// batch, into `batch`. `false` if the queue is closed and nothing is left.
     pub(super) fn take(&self, batch: &mut Vec<Operation>, time: Duration) -> bool {
-        let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
+        let mut state = hold(&self.state);
+        state.idle = true;
+        let nothing = |state: &mut State| state.waiting.is_empty() && !state.closed;
         let (mut state, _) = self
             .work
-            .wait_timeout_while(hold(&self.state), time, idle)
+            .wait_timeout_while(state, time, nothing)
             .unwrap_or_else(PoisonError::into_inner);
+        state.idle = false;
         let count = state.waiting.len().min(BATCH);
         batch.extend(state.waiting.drain(..count));
         self.room.notify_all();
