@@ -17,16 +17,17 @@ const KEPT: i64 = 5;
 /// ones.
 const PLACES: i64 = 1 << 16;
 
-/// The place before the first attempt at the request at `seq`, and the last one.
+/// The place before the first attempt at the request at `seq`, and the last one. No file has so
+/// many requests that their places end, but damage may have given one a number beyond that.
 fn places(seq: i64) -> [i64; 2] {
-    let before = seq.saturating_mul(PLACES);
-    [before, before.saturating_add(PLACES - 1)]
+    let before = (seq & (i64::MAX / PLACES)) * PLACES;
+    [before, before + (PLACES - 1)]
 }
 
 /// Where an attempt at the request at `seq` is, going by its number from 1 on.
 pub(super) fn place(seq: i64, number: i64) -> i64 {
     let [before, last] = places(seq);
-    before.saturating_add(number).min(last)
+    before.saturating_add(number).clamp(before, last)
 }
 
 /// Stores an attempt at the request at `seq`.
@@ -42,7 +43,7 @@ pub(super) fn store(
         [before, last],
         |row| row.get(0),
     )?;
-    let place = (newest.unwrap_or(before) + 1).min(last);
+    let place = newest.unwrap_or(before).saturating_add(1).min(last);
     if place - before > KEPT {
         statements.execute(DELETE, [before, place - KEPT])?;
     }

@@ -198,7 +198,7 @@ CREATE TABLE attempts_by_place (
     truncated INTEGER NOT NULL
 ) STRICT;
 INSERT INTO attempts_by_place
-    SELECT request * 65536 + min(number, 65535), at, took_ms, status, error, reply, truncated
+    SELECT (request & 140737488355327) * 65536 + min(number, 65535), at, took_ms, status, error, reply, truncated
     FROM attempts WHERE true ORDER BY request, number
     ON CONFLICT DO UPDATE SET at = excluded.at, took_ms = excluded.took_ms,
         status = excluded.status, error = excluded.error, reply = excluded.reply,

@@ -338,6 +338,21 @@ fn attempts_without_end_stay_with_their_request() {
 }
 
 #[test]
+fn a_request_with_an_absurd_number_is_sent_like_any_other() {
+    for seq in [i64::MAX - 1, 1 << 47, i64::MIN, -1] {
+        let bench = Bench::new();
+        bench.append(one("e1", "a"));
+        let stranger = file::connect_editor(&bench.path()).unwrap();
+        stranger.execute("UPDATE requests SET seq = ?1", [seq]).unwrap();
+        for _ in 0..7 {
+            wait_until(|| bench.claim(CRM, 1) == [id("e1")]);
+            bench.put_off(&id("e1"), Duration::ZERO);
+        }
+        assert_eq!(bench.outbox().show(&id("e1")).unwrap().unwrap().attempts.len(), 5, "{seq}");
+    }
+}
+
+#[test]
 fn a_change_wakes_the_endpoint_that_it_is_for() {
     let bench = Bench::new();
     let crm = bench.outbox().changed(CRM);
