@@ -132,9 +132,11 @@ impl Call {
         self.over.is_none() && self.is_external()
     }
 
-    /// The outside party is this number, as far as the texts tell.
+    /// The outside party is this number, as far as the texts tell. Who withholds the number is
+    /// nobody who tells it.
     pub(super) fn is_with(&self, number: &str) -> bool {
-        self.has_outside() && same_number(&self.caller_id, number)
+        let both_told = self.caller_id.is_empty() == number.is_empty();
+        self.has_outside() && both_told && same_number(&self.caller_id, number)
     }
 
     /// Whoever talks or dials here takes part in the other call, too.

@@ -29,6 +29,7 @@ use super::active::TRUST;
 use super::call::{Call, Context, Quiet};
 use super::leg::{Facts, Leg, Role};
 use super::link::{Level, Link, MAX_RANG, Talk, is_level};
+use super::stop::MOMENT;
 use super::time::At;
 use crate::event::{Direction, Party, PartyKind, TransferType};
 use crate::source::notice::LegKey;
@@ -111,11 +112,23 @@ impl Call {
             self.quiet = None;
             return;
         }
+        let left = self.quiet.as_ref().map_or(cx.at, |quiet| quiet.since);
+        if heir.is_guest(left) && cx.at.steady() < left.plus(MOMENT) {
+            return;
+        }
         let transfer = if heir.joined { TransferType::Accomp } else { TransferType::Blind };
         let heir = heir.facts.party.clone();
         self.hand_over(Some(heir), transfer, cx);
         // Whoever is connected takes over at once: nothing else rings for it.
         self.answer(cx);
+    }
+
+    /// When a guest takes the call over, if one does: a moment after whoever talked has left. Of a
+    /// conference that ends all go together (inferred), and who goes last has not got the call.
+    pub(super) fn takes_over_at(&self) -> Option<i64> {
+        let (talk, quiet) = (self.link.talk.as_ref()?, self.quiet.as_ref()?);
+        let (_, heir) = self.heir(talk).filter(|_| self.facts(&talk.leg).is_none())?;
+        heir.is_guest(quiet.since).then(|| quiet.since.plus(MOMENT))
     }
 
     /// Who came after the talk began, or took part in it: best the same person at another phone,
@@ -330,6 +343,9 @@ impl Call {
     pub(super) fn wake(&mut self, cx: &mut Context<'_>) {
         if self.tells_stop_at().is_some_and(|due| due <= cx.at.steady()) {
             self.tell_what_stopped(cx);
+        }
+        if self.takes_over_at().is_some_and(|due| due <= cx.at.steady()) {
+            self.conclude(cx);
         }
         if self.settles_at(cx.settings.settle).is_some_and(|due| due <= cx.at.steady()) {
             self.settle(cx);

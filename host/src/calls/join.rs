@@ -13,7 +13,7 @@
 
 use super::leg::{Facts, Leg, Role};
 use super::{Call, Engine, Pass};
-use crate::event::StopReason;
+use crate::event::{Direction, StopReason};
 use crate::source::notice::LegKey;
 
 impl Engine {
@@ -26,7 +26,9 @@ impl Engine {
     /// The call of a leg that shows this number: another one, if this is a consultation whose
     /// other side has just handed over somebody outside.
     pub(super) fn rejoin(&mut self, number: i64, facts: &Facts, pass: &mut Pass) -> i64 {
-        let consultation = self.calls.get(&number).filter(|call| !call.has_outside());
+        // Of a call that nobody is shown in yet, it is not known whether it is one.
+        let asks = |call: &&Call| call.direction == Some(Direction::Internal);
+        let consultation = self.calls.get(&number).filter(asks);
         let (Some(outside), Some(consultation)) = (&facts.external, consultation) else {
             return number;
         };

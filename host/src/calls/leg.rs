@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use super::known::{KnownDns, kind_of};
+use super::stop::MOMENT;
 use super::time::At;
 use crate::event::{Did, Direction, Party, PartyKind};
 use crate::source::notice::{DnType, Participant, Status};
@@ -90,6 +91,15 @@ pub(super) struct Leg {
     /// Who transferred the call here; told only while it rings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) referred_by: Option<String>,
+}
+
+impl Leg {
+    /// It took part for some time when whoever had the call `left`. Who has just come has the call
+    /// from them.
+    pub(super) fn is_guest(&self, left: At) -> bool {
+        let stayed = |since: At| since.plus(MOMENT) <= left.steady();
+        self.joined && self.connected.is_some_and(stayed)
+    }
 }
 
 impl Facts {

@@ -26,7 +26,7 @@ use super::time::At;
 use crate::event::{Direction, EventKind, Party, PartyKind, RingingStopped, StopReason};
 
 /// What belongs to a stop happens within this time of it.
-const MOMENT: Duration = Duration::from_millis(500);
+pub(super) const MOMENT: Duration = Duration::from_millis(500);
 
 impl Call {
     /// Notes who has stopped ringing since the last time.

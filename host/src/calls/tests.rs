@@ -1,5 +1,8 @@
 //! What the exchange shows, and what the engine says of it: one story per test.
 
+mod guests;
+mod withheld;
+
 use std::time::Duration;
 
 use super::*;

@@ -93,7 +93,10 @@ pub(super) fn due(call: &Call, settle: Duration) -> Option<i64> {
     if let Some(over) = &call.over {
         return Some(over.plus(LINGER));
     }
-    [call.settles_at(settle), call.tells_stop_at()].into_iter().flatten().min()
+    [call.settles_at(settle), call.takes_over_at(), call.tells_stop_at()]
+        .into_iter()
+        .flatten()
+        .min()
 }
 
 #[cfg(test)]

@@ -41,12 +41,12 @@ fn play(day: u64, weather: Weather, restarts: bool) -> Result<Vec<CallEvent>, St
     let actions = dice.below(200) + 20;
     for _ in 0..actions {
         if weather == Weather::Clear {
-            record.compare(&desk)?;
+            record.compare(&mut desk)?;
         }
         people_do(&mut desk.exchange, &mut dice);
         watcher.tells(&mut desk, &mut dice);
         if weather == Weather::Clear {
-            record.compare(&desk)?;
+            record.compare(&mut desk)?;
         }
         watcher.lives(&mut desk, &mut dice, restarts);
         let quickly = dice.one_in(3);
@@ -54,7 +54,7 @@ fn play(day: u64, weather: Weather, restarts: bool) -> Result<Vec<CallEvent>, St
     }
     loop {
         if weather == Weather::Clear {
-            record.compare(&desk)?;
+            record.compare(&mut desk)?;
         }
         if !watcher.sends_home(&mut desk) {
             break;
