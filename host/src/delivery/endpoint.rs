@@ -200,7 +200,7 @@ impl Endpoint {
         // The next attempt need not wait until the disk has heard of this one.
         let stand = turn.end(&lesson, ended.mono);
         self.report(claimed, &outcome, &verdict, &stand);
-        self.settlement(claimed, outcome, verdict, lesson.quiet, &stand)
+        self.settlement(claimed, outcome, verdict, (asked, lesson.quiet), &stand)
     }
 
     /// Settles a request that is not sent for now, free of charge.
@@ -235,7 +235,7 @@ impl Endpoint {
         claimed: &Claimed,
         outcome: Outcome,
         verdict: Verdict,
-        quiet: Option<Duration>,
+        (asked, quiet): (Option<Duration>, Option<Duration>),
         stand: &Stand,
     ) -> Settlement {
         let took = outcome.ended.since(outcome.began);
@@ -243,22 +243,25 @@ impl Endpoint {
             outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Refusals);
         let excused = stand.excuses(&outcome);
         let least = outcome.failure.as_ref().map(SendFailure::least_wait).unwrap_or_default();
+        let least = least.max(asked.unwrap_or_default());
         let attempt = record(outcome);
         match verdict {
             Verdict::Delivered => Settlement::Delivered(attempt),
-            Verdict::Shut | Verdict::Gone => waits(attempt, stand.wait),
+            Verdict::Shut | Verdict::Gone => waits(attempt, stand.wait.max(least)),
             // Also what would be dead: the endpoint is down, not the request at fault.
             Verdict::Retry(_) | Verdict::Dead(_) if excused => {
                 waits(attempt, stand.wait.max(least))
             }
             Verdict::Retry(wait) => {
                 // Who failed because of an endpoint that wants quiet keeps its turn.
-                let failing = claimed.failing_for.unwrap_or_default() + took;
-                let overdue = match self.settings.order {
-                    Order::Bounded(bound) => failing.saturating_add(wait) > bound,
-                    Order::Strict | Order::None => false,
+                let failing = claimed.failing_for.map_or(Duration::ZERO, |since| since + took);
+                let aside = match self.settings.order {
+                    Order::Bounded(bound) if failing.saturating_add(wait) > bound => {
+                        Some(bound.saturating_sub(failing))
+                    }
+                    Order::Bounded(_) | Order::Strict | Order::None => None,
                 };
-                let aside = overdue && quiet.is_none() && stand.change.is_none();
+                let aside = aside.filter(|_| quiet.is_none() && stand.change.is_none());
                 let charge = if refused { Charge::Refusal } else { Charge::Attempt };
                 Settlement::Later { attempt, wait, charge, aside }
             }
@@ -353,7 +356,7 @@ impl Drop for Turn {
 
 /// The request waits for the endpoint, free of charge.
 fn waits(attempt: Attempt, wait: Duration) -> Settlement {
-    Settlement::Later { attempt, wait, charge: Charge::Nothing, aside: false }
+    Settlement::Later { attempt, wait, charge: Charge::Nothing, aside: None }
 }
 
 fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {

@@ -109,16 +109,17 @@ pub trait Outbox: Scan + Send + Sync {
 
     /// Settles a claim of which a plugin has judged the reply, or has failed to, together with
     /// what follows from that: as a whole or not at all. If somebody else has finished the
-    /// request meanwhile, only what the plugin keeps is stored.
+    /// request meanwhile, nothing follows; the attempt and what the plugin keeps are stored.
     fn settle_judged(&self, claimed: &Claimed, judged: Judged) -> Receipt;
 
     /// Makes the selected requests that are dead, expired or waiting due now, with all attempts
-    /// before them, under the same ids and without an expiry. Those that were finished queue up
+    /// before them, under the same ids; what was finished no longer has an expiry. Those that were finished queue up
     /// in their lanes again, in their old order, behind what is being sent there. Says how many.
     fn retry<'a>(&'a self, which: &'a Selection) -> BoxFuture<'a, anyhow::Result<u64>>;
 
     /// Makes the selected requests that wait dead for this reason. What is in flight is buried
-    /// all the same, whatever becomes of it. Says how many.
+    /// all the same, and the next of its lane has its turn; if it arrives, it is delivered. Says how
+    /// many.
     fn bury<'a>(
         &'a self,
         which: &'a Selection,

@@ -149,8 +149,9 @@ pub enum Settlement {
         wait: Duration,
         /// What it costs the request.
         charge: Charge,
-        /// The request leaves its turn to the next of the lane and waits aside.
-        aside: bool,
+        /// After so long, the request leaves its turn to the next of the lane and waits aside,
+        /// unless it is tried again before. An outbox may forget that over a restart.
+        aside: Option<Duration>,
     },
     /// There will be no other attempt, for this reason.
     Dead {

@@ -423,3 +423,38 @@ async fn the_log_says_an_outage_once() {
     assert_eq!(count("The endpoint does not work;"), 1, "{text}");
     assert_eq!(count("The endpoint works again."), 1, "{text}");
 }
+
+#[tokio::test]
+async fn a_request_that_failed_keeps_its_turn_for_as_long_as_the_order_says() {
+    let receiver = Receiver::start(|seen| match seen.event().as_str() {
+        "e1" => Answer::Headers(500, vec![("retry-after", "3600".to_owned())]),
+        _ => Answer::Status(200),
+    })
+    .await;
+    let mut rig = Rig::new();
+    let bound = Duration::from_millis(700);
+    rig.start(vec![like(|d| {
+        d.order = Order::Bounded(bound);
+        d.schedule = vec![Duration::from_hours(1)];
+    })]);
+    let url = receiver.url("/");
+    rig.append(vec![to(&url, "e1", "a"), to(&url, "e2", "a")]).await;
+    until(|| receiver.seen().len() == 1).await;
+    let failed = std::time::Instant::now();
+    until(|| receiver.seen().len() == 2).await;
+    assert!(failed.elapsed() + SOON > bound, "the other passed before: {:?}", failed.elapsed());
+    rig.wait_for(1, "delivered").await;
+    assert_eq!(rig.query::<String>("SELECT event_id FROM requests WHERE aside = 1"), "e1");
+}
+
+#[tokio::test]
+async fn who_asks_to_wait_is_obeyed_while_the_endpoint_is_given_up_too() {
+    let receiver =
+        Receiver::start(|_| Answer::Headers(500, vec![("retry-after", "3600".to_owned())])).await;
+    let mut rig = Rig::new();
+    rig.start(vec![like(|d| d.breaker.attempts = 1)]);
+    rig.append(lanes(&receiver, 3)).await;
+    let waits = "SELECT count(*) FROM requests WHERE due - due_set >= 3600000";
+    until(|| rig.query::<i64>(waits) == 3).await;
+    assert_eq!(receiver.seen().len(), 3, "each once");
+}

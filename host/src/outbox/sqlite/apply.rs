@@ -34,6 +34,8 @@ pub(super) struct Effects {
     pub(super) heads: Vec<Head>,
     /// Endpoints to which something else has its turn now, and when it comes due.
     pub(super) due: BTreeMap<String, i64>,
+    /// Requests that leave their turns then, if they still wait.
+    pub(super) asides: Vec<(i64, i64)>,
     /// Somebody changed requests that wait.
     pub(super) reshuffled: bool,
     /// The oldest request that waits again.
@@ -102,6 +104,7 @@ pub(super) fn apply(
             settle::settle_judged(statements, request, judged, now, pressure, effects)
         }
         Work::Expire(seqs) => settle::expire(statements, seqs, now, effects),
+        Work::StepAside(seqs) => settle::step_aside(statements, seqs, now, effects),
         Work::Spoilt { seq, reason } => {
             effects.finished(*seq);
             settle::bury(statements, *seq, reason, now, effects).map(drop)

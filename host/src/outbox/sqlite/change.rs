@@ -128,7 +128,7 @@ pub(super) fn retry(
     statements
         .prepare_cached(
             "UPDATE requests SET due = ?2, due_set = ?2, attempts = 0, refusals = 0,
-                expires = NULL, failing = NULL, reason = NULL, finished = NULL,
+                expires = CASE WHEN finished IS NULL THEN expires END, failing = NULL, reason = NULL, finished = NULL,
                 aside = CASE WHEN finished IS NULL THEN aside ELSE 0 END,
                 state = CASE WHEN finished IS NULL THEN state ELSE 'behind' END
              WHERE seq = ?1",

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::append::event_sum;
+use super::file::leave_out;
 use crate::outbox::StoredEvent;
 
 /// See [`Scan::events`](crate::outbox::Scan::events).
@@ -44,8 +45,17 @@ pub(super) const EVENTS: &str = "
 SELECT event_id, pbx, chain, kind, json, created, rowid, sum FROM events
 WHERE (created, rowid) > (?1, ?2) AND created < ?3 ORDER BY created, rowid LIMIT ?4";
 
-/// Nothing if it is not what was written.
+/// Nothing, and a word in the log, if it is not what was written.
 fn stored_event(row: &Row<'_>) -> rusqlite::Result<Option<StoredEvent>> {
+    let event = written_event(row).or_else(|error| leave_out(error, None))?;
+    if event.is_none() {
+        let event = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default());
+        tracing::error!(%event, "An event in the outbox is damaged; left out.");
+    }
+    Ok(event)
+}
+
+fn written_event(row: &Row<'_>) -> rusqlite::Result<Option<StoredEvent>> {
     let event = StoredEvent {
         event_id: row.get(0)?,
         pbx: row.get(1)?,
@@ -54,11 +64,7 @@ fn stored_event(row: &Row<'_>) -> rusqlite::Result<Option<StoredEvent>> {
         json: row.get(4)?,
     };
     let sum: Option<i64> = row.get(7)?;
-    if sum.is_some_and(|sum| sum != event_sum(&event)) {
-        tracing::error!(event = event.event_id, "An event in the outbox is damaged; left out.");
-        return Ok(None);
-    }
-    Ok(Some(event))
+    Ok(sum.is_none_or(|sum| sum == event_sum(&event)).then_some(event))
 }
 
 /// See [`Scan::event`](crate::outbox::Scan::event).

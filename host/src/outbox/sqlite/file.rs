@@ -236,11 +236,28 @@ pub(super) fn is_damage(error: &anyhow::Error) -> bool {
     })
 }
 
-/// The same of an error of SQLite.
+/// The same of an error of SQLite, or of a value that is not of the kind that was written.
 pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
     let short = ffi::SQLITE_IOERR_SHORT_READ;
     matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
         || error.sqlite_error().is_some_and(|error| error.extended_code == short)
+        || is_misread(error)
+}
+
+/// A value is not of the kind that was written, such as a text that is no UTF-8.
+pub(super) fn is_misread(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::Utf8Error(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::FromSqlConversionFailure(..)
+    )
+}
+
+/// What stands for a row that cannot be read, where others can go on without it.
+pub(super) fn leave_out<T>(error: rusqlite::Error, instead: T) -> rusqlite::Result<T> {
+    if is_misread(&error) { Ok(instead) } else { Err(error) }
 }
 
 /// Opens a file that, if it is created, only its owner can read.

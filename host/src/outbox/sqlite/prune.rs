@@ -64,8 +64,10 @@ pub(super) fn prune(
     pass_by(statements, [OLD_MEMORY, DELETE_MEMORY], quiet, &place.memory)
 }
 
-pub(super) const OLD_REQUESTS: &str =
-    "SELECT seq FROM requests WHERE finished < ?1 ORDER BY finished, seq LIMIT ?2";
+/// Not the newest: its number would be given once more, to one that is taken for an older one.
+pub(super) const OLD_REQUESTS: &str = "
+SELECT seq FROM requests WHERE finished < ?1 AND seq < (SELECT max(seq) FROM requests)
+ORDER BY finished, seq LIMIT ?2";
 
 pub(super) const STATEMENTS: [&str; 2] = [
     "DELETE FROM failed_transforms WHERE rowid IN

@@ -46,6 +46,8 @@ pub(super) enum Work {
     Judged { seq: i64, place: Place, id: String, judged: Box<Judged> },
     /// Finish these as expired; nobody has them in hand.
     Expire(Vec<i64>),
+    /// Have these leave their turns, if they still wait for a later attempt.
+    StepAside(Vec<i64>),
     /// Bury a request that cannot be read.
     Spoilt { seq: i64, reason: String },
     /// Change a chunk of what an operator selected.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ffi, params};
 
 use super::check::sum;
+use super::file::leave_out;
 use super::head::{Head, head, head_columns};
 use super::leases::Leases;
 use super::recovery::closed;
@@ -57,6 +58,14 @@ WITH RECURSIVE names (name) AS (
 )
 SELECT name FROM names WHERE name IS NOT NULL";
 
+/// The key and the state of a call; nothing if they are not what was written.
+fn call(row: &Row<'_>, pbx: &str) -> rusqlite::Result<Option<(String, Vec<u8>)>> {
+    let (key, state): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+    let right = sum(&[pbx.as_bytes(), key.as_bytes(), &state]);
+    let damaged = row.get::<_, Option<i64>>(2)?.is_some_and(|written| written != right);
+    Ok((!damaged).then_some((key, state)))
+}
+
 impl Reader {
     /// A reader that has handed out nothing yet.
     pub(super) fn new(connection: Connection) -> Self {
@@ -86,12 +95,10 @@ impl Reader {
         let mut rows = statement.query(params![pbx])?;
         let mut calls = Vec::new();
         while let Some(row) = rows.next()? {
-            let (key, state): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            let right = sum(&[pbx.as_bytes(), key.as_bytes(), &state]);
-            if row.get::<_, Option<i64>>(2)?.is_some_and(|written| written != right) {
-                tracing::error!(pbx, "The state of a call is damaged; it is forgotten.");
-            } else {
-                calls.push((key, state));
+            let read = call(row, pbx).or_else(|error| leave_out(error, None));
+            match read? {
+                Some(call) => calls.push(call),
+                None => tracing::error!(pbx, "The state of a call is damaged; it is forgotten."),
             }
         }
         Ok(calls)

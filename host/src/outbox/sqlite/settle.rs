@@ -50,7 +50,7 @@ enum Next {
 struct Failing<'a> {
     attempt: &'a Attempt,
     charge: Charge,
-    aside: bool,
+    aside: Option<Duration>,
 }
 
 /// Settles the request at `seq`, which is of the lane at `place`. Does nothing if somebody else
@@ -115,10 +115,19 @@ fn settle_and(
             return put_off(statements, (seq, place), *wait, None, now, effects);
         }
     };
-    let Some(was) = finish(statements, seq, &end, now)? else { return Ok(()) };
-    if let Some(attempt) = attempt {
+    let was = finish(statements, seq, &end, now)?;
+    if let Some(attempt) = attempt
+        && (was.is_some() || is_there(statements, seq)?)
+    {
         attempts::store(statements, seq, attempt)?;
     }
+    let Some(was) = was else {
+        // Somebody has given it up, but the receiver has it.
+        if matches!(settlement, Settlement::Delivered(_)) {
+            statements.execute(ARRIVED, params![seq])?;
+        }
+        return Ok(());
+    };
     effects.pending -= 1;
     effects.change(&place.endpoint);
     more(effects)?;
@@ -133,7 +142,8 @@ impl End<'_> {
         Self { state: "expired", reason: Some("it could not be sent in time"), charge: 0 };
 }
 
-/// Finishes those of `seqs` that still wait as expired. None of them is claimed.
+/// Finishes those of `seqs` that still wait as expired. None of them is claimed. One that somebody
+/// wants all the same meanwhile is due instead.
 pub(super) fn expire(
     statements: &Statements<'_>,
     seqs: &[i64],
@@ -142,12 +152,40 @@ pub(super) fn expire(
 ) -> rusqlite::Result<()> {
     for &seq in seqs {
         effects.finished(seq);
-        if let Some(place) = end(statements, seq, &End::EXPIRED, now, effects)? {
+        if !statements.exists(PAST, params![seq, now.due])? {
+            effects.reshuffled = true;
+        } else if let Some(place) = end(statements, seq, &End::EXPIRED, now, effects)? {
             effects.expired.push(place.endpoint);
         }
     }
     Ok(())
 }
+
+const PAST: &str = "SELECT 1 FROM requests WHERE seq = ?1 AND expires <= ?2";
+
+/// Has those of `seqs` that wait for a later attempt leave their turns. None of them is in
+/// somebody's hands: those are not due later.
+pub(super) fn step_aside(
+    statements: &Statements<'_>,
+    seqs: &[i64],
+    now: Stamp,
+    effects: &mut Effects,
+) -> rusqlite::Result<()> {
+    for &seq in seqs {
+        if statements.execute(STEP_ASIDE, params![seq, now.due])? == 1
+            && let Some(place) = place(statements, seq)?
+        {
+            give_turn(statements, &place, now, effects)?;
+            effects.change(&place.endpoint);
+        }
+    }
+    Ok(())
+}
+
+const STEP_ASIDE: &str = "
+UPDATE requests SET aside = 1
+WHERE seq = ?1 AND finished IS NULL AND state = 'waiting' AND aside = 0
+    AND failing IS NOT NULL AND due > ?2";
 
 /// Makes the request at `seq` dead, unless it is finished.
 pub(super) fn bury(
@@ -196,6 +234,16 @@ fn finish(
     Ok(None)
 }
 
+/// Whether the request at `seq` was not removed meanwhile.
+fn is_there(statements: &Statements<'_>, seq: i64) -> rusqlite::Result<bool> {
+    statements.exists("SELECT 1 FROM requests WHERE seq = ?1", params![seq])
+}
+
+/// What was given up while it was under way has arrived all the same.
+const ARRIVED: &str = "
+UPDATE requests SET state = 'delivered', reason = NULL, attempts = attempts + 1
+WHERE seq = ?1 AND state = 'dead'";
+
 const FINISH: &str = "
 UPDATE requests SET state = ?2, reason = ?3, finished = ?4, attempts = attempts + ?5
 WHERE seq = ?1 AND finished IS NULL";
@@ -217,7 +265,8 @@ fn put_off(
 ) -> rusqlite::Result<()> {
     let charge = failing.map_or(Charge::Nothing, |failing| failing.charge);
     let (charged, refused) = (charge != Charge::Nothing, charge == Charge::Refusal);
-    let aside = failing.is_some_and(|failing| failing.aside);
+    let aside = failing.and_then(|failing| failing.aside);
+    let now_aside = aside.is_some_and(|after| after.is_zero());
     let due = now.due.saturating_add(millis(wait));
     // What is not its own fault does not cost it its turn.
     let failed = charged.then_some(now.due);
@@ -225,17 +274,24 @@ fn put_off(
         "UPDATE requests SET due = ?2, due_set = ?3, attempts = attempts + ?4,
          aside = max(aside, ?5), failing = coalesce(failing, ?6), refusals = refusals + ?7
          WHERE seq = ?1 AND finished IS NULL AND state = 'waiting'",
-        params![seq, due, now.due, charged, aside, failed, refused],
+        params![seq, due, now.due, charged, now_aside, failed, refused],
     )?;
+    if let Some(failing) = failing.filter(|_| waits == 1 || is_there(statements, seq) == Ok(true)) {
+        attempts::store(statements, seq, failing.attempt)?;
+    }
     if waits == 0 {
         return Ok(());
     }
-    if let Some(failing) = failing {
-        attempts::store(statements, seq, failing.attempt)?;
-    }
     effects.comes_due(&place.endpoint, due);
     effects.change(&place.endpoint);
-    if aside { give_turn(statements, place, now, effects) } else { Ok(()) }
+    match aside {
+        Some(Duration::ZERO) => give_turn(statements, place, now, effects),
+        Some(after) => {
+            effects.asides.push((now.due.saturating_add(millis(after)), seq));
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }
 
 /// The lane of the request at `seq`.

@@ -1,5 +1,6 @@
 //! What the writer does every half second, work or no work.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,9 @@ use crate::outbox::Receipt;
 
 /// How often.
 pub(super) const EVERY: Duration = Duration::from_millis(500);
+
+/// So many requests that will leave their turns are remembered.
+const ASIDES: usize = 100_000;
 
 /// So many requests are passed by at once in search of the oldest that waits.
 const STRIDE: i64 = 10_000;
@@ -28,17 +32,36 @@ pub(super) struct State {
     passed: Option<Passed>,
     /// Tells whether another process has written to the file.
     version: Option<i64>,
+    /// Requests that leave their turns then, the first ones first.
+    asides: BTreeSet<(i64, i64)>,
 }
 
 impl State {
     /// Knowing that no request that waits lies before `oldest`.
     pub(super) fn new(oldest: i64) -> Self {
-        Self { last: Instant::now(), oldest, passed: None, version: None }
+        let (last, passed, version) = (Instant::now(), None, None);
+        Self { last, oldest, passed, version, asides: BTreeSet::new() }
     }
 
     /// What is to be noted with the next transaction.
     pub(super) fn passed(&self) -> Option<Passed> {
         self.passed
+    }
+
+    /// These requests leave their turns then. Those for which there is no room leave them with
+    /// their next attempt.
+    pub(super) fn leave_turns(&mut self, asides: Vec<(i64, i64)>) {
+        self.asides.extend(asides);
+        while self.asides.len() > ASIDES {
+            self.asides.pop_last();
+        }
+    }
+
+    /// Those that leave their turns now.
+    fn take_asides(&mut self, now: i64) -> Vec<i64> {
+        let later = self.asides.split_off(&(now.saturating_add(1), i64::MIN));
+        let due = std::mem::replace(&mut self.asides, later);
+        due.into_iter().map(|(_, seq)| seq).collect()
     }
 
     /// The request at this place waits again.
@@ -66,8 +89,7 @@ impl Writer {
             self.recover(&super::recovery::damaged());
         }
         match self.look_into() {
-            Ok(Some(sweep)) => batch.push(sweep),
-            Ok(None) => {}
+            Ok(work) => batch.extend(work),
             Err(error) => {
                 tracing::warn!(%error, "The outbox could not be looked through.");
                 self.recover(&error);
@@ -86,31 +108,36 @@ impl Writer {
         metrics.outbox_wal.set(count(log));
     }
 
-    /// Looks at what waits. What is past its time is to be settled as expired.
-    fn look_into(&mut self) -> rusqlite::Result<Option<Operation>> {
-        let Some(connection) = &self.connection else { return Ok(None) };
+    /// Looks at what waits. What is past its time is to be settled as expired, and what has failed
+    /// for long is to leave its turn.
+    fn look_into(&mut self) -> rusqlite::Result<Vec<Operation>> {
+        let Some(connection) = &self.connection else { return Ok(Vec::new()) };
         let at = self.shared.timeline.stamp();
-        let from = self.note_strangers(connection)?;
-        let (oldest, created) = oldest(connection, from)?;
+        // What is written from here on is news the next time.
         let version = data_version(connection)?;
+        let from = if self.upkeep.version == Some(version) {
+            self.upkeep.oldest
+        } else {
+            self.note_strangers(connection)?
+        };
+        let (oldest, created) = oldest(connection, from)?;
         self.upkeep.version = Some(version);
         self.upkeep.oldest = oldest;
         self.upkeep.passed = Some(Passed { commits: self.commits, oldest });
         let age = created.map_or(0, |created| at.wall.saturating_sub(created).max(0) / 1_000);
         let age = if self.shared.metrics.outbox_pending.get() > 0 { age } else { 0 };
         self.shared.metrics.outbox_oldest_pending.set(age);
-        let seqs = hold(&self.shared.reader).take_expired(at.due)?;
-        let (done, _nobody_waits) = Receipt::new();
-        Ok((!seqs.is_empty()).then(|| Operation { work: Work::Expire(seqs), at, done }))
+        let expired = hold(&self.shared.reader).take_expired(at.due)?;
+        let asides = self.upkeep.take_asides(at.due);
+        let operation = |work| Operation { work, at, done: Receipt::new().0 };
+        let expire = (!expired.is_empty()).then(|| operation(Work::Expire(expired)));
+        let step_aside = (!asides.is_empty()).then(|| operation(Work::StepAside(asides)));
+        Ok(expire.into_iter().chain(step_aside).collect())
     }
 
-    /// If another process wrote to the file, tells everybody. Gives where the oldest request that
-    /// waits is to be looked for.
+    /// Another process wrote to the file, or may have since the start: tells everybody. Gives where
+    /// the oldest request that waits is to be looked for.
     fn note_strangers(&self, connection: &Connection) -> rusqlite::Result<i64> {
-        // At the first look, somebody may have written since the start.
-        if Some(data_version(connection)?) == self.upkeep.version {
-            return Ok(self.upkeep.oldest);
-        }
         // Their clock may run ahead of the timeline, which stands still while the machine sleeps.
         connection.execute(AHEAD, params![self.shared.timeline.stamp().due])?;
         let progress = progress(connection)?;

@@ -99,6 +99,9 @@ impl Writer {
             }
             let closed = self.shared.queue.pause(PAUSE);
             self.look_around();
+            if self.shared.damage_reported() {
+                self.recover(&recovery::damaged());
+            }
             if closed {
                 return self.commit(batch).ok();
             }
@@ -180,6 +183,7 @@ impl Writer {
         effects.shed.iter().map(|class: &Class| class.name()).for_each(|name| metrics.shed(name));
         effects.expired.iter().for_each(|endpoint| metrics.delivery(endpoint, "expired"));
         self.upkeep.revived(effects.revived);
+        self.upkeep.leave_turns(std::mem::take(&mut effects.asides));
         self.stock_up(&mut effects);
         let changed = hold(&self.shared.changed);
         for endpoint in &effects.changed {

@@ -282,6 +282,48 @@ fn a_state_that_does_not_exist_holds_up_no_lane() {
 }
 
 #[test]
+fn a_text_that_is_none_holds_up_nobody_else() {
+    for column in ["id", "event_id", "lane", "method", "url", "headers", "tag", "base"] {
+        let bench = Bench::new();
+        bench.append(commit_of(vec![request("e1", CRM, "a"), request("e2", CRM, "b")]));
+        let stranger = file::connect_editor(&bench.path()).unwrap();
+        let sql = format!("UPDATE requests SET {column} = CAST(x'ff6c' AS TEXT) WHERE seq = 1");
+        stranger.execute(&sql, []).unwrap();
+        wait_until(|| {
+            let claims = bench.runtime.block_on(bench.outbox().claim(CRM, 9));
+            claims.is_ok_and(|claims| claims.requests.iter().any(|it| it.id == id("e2")))
+        });
+        bench.append(one("after", "c"));
+        wait_until(|| {
+            let sql = "SELECT state FROM requests WHERE seq = 1";
+            stranger.query_row(sql, [], |row| row.get(0)) == Ok("dead".to_owned())
+                || bench.metrics.outbox_repairs.get() == 1
+        });
+        assert_eq!(bench.claim(CRM, 9), [id("after")], "{column}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_of_calls_and_events_is_left_out() {
+    let bench = Bench::new();
+    for number in 0..3 {
+        bench.append(full(number));
+    }
+    let stranger = file::connect_editor(&bench.path()).unwrap();
+    let no_text = "CAST(x'ff6c' AS TEXT)";
+    stranger.execute(&format!("UPDATE calls SET key = {no_text} WHERE key = 'e1'"), []).unwrap();
+    for (column, event) in [("json", "e0"), ("kind", "e1")] {
+        let sql = format!("UPDATE events SET {column} = {no_text} WHERE event_id = '{event}'");
+        stranger.execute(&sql, []).unwrap();
+    }
+    let calls = bench.outbox().load_calls("pbx").unwrap();
+    assert_eq!(calls.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["e0", "e2"]);
+    let (from, until) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+    let events = bench.outbox().events(from, until, None, 9).unwrap();
+    assert_eq!(events.iter().map(|event| &*event.event_id).collect::<Vec<_>>(), ["e2"]);
+}
+
+#[test]
 fn what_waits_by_one_column_and_is_finished_by_another_is_not_sent_again_and_again() {
     let bench = Bench::new();
     bench.append(one("e1", "a"));

@@ -7,6 +7,7 @@ mod operator;
 mod replies;
 mod scale;
 mod stock;
+mod turns;
 mod versions;
 
 use std::cell::RefCell;
@@ -102,7 +103,7 @@ impl Bench {
     }
 
     fn put_off(&self, id: &str, wait: Duration) {
-        let (charge, aside) = (Charge::Attempt, false);
+        let (charge, aside) = (Charge::Attempt, None);
         self.settle(id, Settlement::Later { attempt: attempt(), wait, charge, aside });
     }
 
@@ -604,7 +605,7 @@ fn what_was_set_aside_holds_up_nobody_and_is_held_up_by_nobody() {
         bench.append(one(event, "a"));
     }
     assert_eq!(bench.claim(CRM, 9), [id("a1")]);
-    let (wait, charge, aside) = (Duration::ZERO, Charge::Attempt, true);
+    let (wait, charge, aside) = (Duration::ZERO, Charge::Attempt, Some(Duration::ZERO));
     bench.settle(&id("a1"), Settlement::Later { attempt: attempt(), wait, charge, aside });
     let mut both = bench.claim(CRM, 9);
     both.sort();
@@ -635,7 +636,7 @@ fn an_uncharged_failure_is_recorded_and_costs_no_turn() {
     bench.append(one("e1", "a"));
     for _ in 0..2 {
         assert_eq!(bench.claim(CRM, 9), [id("e1")]);
-        let (wait, charge, aside) = (Duration::ZERO, Charge::Nothing, false);
+        let (wait, charge, aside) = (Duration::ZERO, Charge::Nothing, None);
         bench.settle(&id("e1"), Settlement::Later { attempt: attempt(), wait, charge, aside });
     }
     let claims = bench.claims(CRM, 9);

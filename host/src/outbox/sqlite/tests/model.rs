@@ -151,6 +151,9 @@ impl Model {
         // Somebody may have buried it meanwhile, and somebody else may want it to be tried again.
         let ends = matches!(how, How::Delivered | How::Dead | How::Expired);
         if known.state != State::Turn && !(ends && known.state == State::Behind) {
+            if known.state == State::Dead && matches!(how, How::Delivered | How::Followed(_)) {
+                known.state = State::Delivered;
+            }
             return;
         }
         match how {
@@ -202,7 +205,10 @@ fn settlement(how: How) -> Settlement {
         How::GivenBack { due } => Settlement::GivenBack(wait(due)),
         How::Later { due, charged, aside } => {
             let charge = if charged { Charge::Attempt } else { Charge::Nothing };
-            Settlement::Later { attempt: attempt(), wait: wait(due), charge, aside }
+            {
+                let aside = aside.then_some(Duration::ZERO);
+                Settlement::Later { attempt: attempt(), wait: wait(due), charge, aside }
+            }
         }
     }
 }

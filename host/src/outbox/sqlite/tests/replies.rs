@@ -136,7 +136,7 @@ fn what_was_set_aside_is_followed_before_what_passed_it() {
         bench.append(one(event, "a"));
     }
     bench.claim(CRM, 9);
-    let (wait, charge, aside) = (Duration::ZERO, Charge::Attempt, true);
+    let (wait, charge, aside) = (Duration::ZERO, Charge::Attempt, Some(Duration::ZERO));
     bench.settle(&id("e1"), Settlement::Later { attempt: attempt(), wait, charge, aside });
     bench.claim(CRM, 9);
     bench.judge(&id("e1"), done(&["f"]));
@@ -192,7 +192,7 @@ fn what_is_tried_again_is_followed_by_nothing_yet() {
     let bench = Bench::new();
     bench.append(one("e1", "a"));
     bench.claim(CRM, 1);
-    let (wait, charge, aside) = (Duration::ZERO, Charge::Attempt, false);
+    let (wait, charge, aside) = (Duration::ZERO, Charge::Attempt, None);
     let later = Settlement::Later { attempt: attempt(), wait, charge, aside };
     bench.judge(&id("e1"), judged(later, &["f"]));
     assert_eq!(bench.claim(CRM, 9), [id("e1")]);
@@ -223,7 +223,7 @@ fn plugins_keep_what_they_keep_by_endpoint_plugin_and_chain() {
 }
 
 #[test]
-fn of_a_request_that_was_buried_meanwhile_only_memory_is_kept() {
+fn of_a_request_that_was_buried_meanwhile_what_it_brought_is_kept_and_nothing_follows() {
     let bench = Bench::new();
     bench.append(one("e1", "a"));
     bench.claim(CRM, 1);
@@ -233,7 +233,8 @@ fn of_a_request_that_was_buried_meanwhile_only_memory_is_kept() {
     bench.judge(&id("e1"), Judged { memory, ..done(&["f"]) });
     assert_eq!(bench.recalls(&scope(CRM, "c1")), [pair("id", "1")]);
     assert_eq!(bench.claim(CRM, 9), [""; 0]);
-    assert_eq!(bench.outbox().show(&id("e1")).unwrap().unwrap().row.state, DeliveryState::Dead);
+    let shown = bench.outbox().show(&id("e1")).unwrap().unwrap();
+    assert_eq!((shown.row.state, shown.attempts.len()), (DeliveryState::Delivered, 1));
 }
 
 #[test]
@@ -268,6 +269,8 @@ fn what_is_kept_goes_a_day_after_the_last_of_its_chain_and_what_is_dead_keeps_it
     bench.complete(&id("waiting"));
     assert_eq!(left(&mut bench, 2 * DAY), ["waiting", "dead"], "its last was a day ago");
     assert_eq!(left(&mut bench, 2 * DAY + 2), ["dead"]);
+    // What is newest of all is kept.
+    bench.append(one("later", "later"));
     assert_eq!(left(&mut bench, 31 * DAY), [""; 0], "with the dead letter");
 }
 
@@ -276,7 +279,7 @@ fn a_reply_that_could_not_be_judged_is_a_dead_letter_until_it_is() {
     let mut bench = Bench::new();
     bench.append(Commit { events: vec![stored("e1")], ..one("e1", "a") });
     bench.claim(CRM, 1);
-    let (wait, charge, aside) = (Duration::ZERO, Charge::Attempt, false);
+    let (wait, charge, aside) = (Duration::ZERO, Charge::Attempt, None);
     let later = Settlement::Later { attempt: attempt(), wait, charge, aside };
     let failure = Some(failed_reply(&id("e1")));
     bench.judge(&id("e1"), Judged { failure, ..judged(later, &[]) });
