@@ -225,7 +225,12 @@ impl App {
         }
         failpoint!("app-stopping");
         stop.send_replace(true);
-        service.sources.stop_all_but(&[]).await;
+        // Who reads waits for the pipeline, and that for the disk.
+        within_grace(async {
+            service.sources.stop_all_but(&[]).await;
+            true
+        })
+        .await?;
         let inputs = service.inputs.clone();
         drop(service);
         while tasks.join_next().await.is_some() {}

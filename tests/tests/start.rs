@@ -91,3 +91,17 @@ async fn little_address_space_is_enough() {
     expect(&receiver, &["ringing 106 ext 1-0"]).await;
     assert!(hook.stop().await.success());
 }
+
+#[tokio::test]
+async fn who_stops_or_reloads_it_while_it_starts_does_not_kill_it() {
+    for reload in [false, true] {
+        let (_pbx, _receiver, ini) = office().await;
+        let hook = Callhook::spawn(&ini, &[]);
+        hook.wait_for_log("Starting.").await;
+        if reload {
+            hook.signal("HUP");
+            hook.wait_for_log("The settings are read again.").await;
+        }
+        assert!(hook.stop().await.success());
+    }
+}

@@ -1,7 +1,10 @@
 //! `callhook run`.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+
+use anyhow::Context as _;
 
 use super::{ConfigArgument, Failure, log};
 use crate::app::{App, Faults, Reload};
@@ -30,16 +33,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let level = log::start(config.log);
     warn(&warnings);
     let clock = arguments.wall_clock.map_or_else(Clock::system, Clock::with_stopped_wall);
-    let app = App::build(config, clock).map_err(|faults| super::tell(path, &faults.0))?;
     let runtime = super::runtime()?;
-    let (path, strict) = (path.clone(), arguments.strict);
+    let strict = arguments.strict;
     let ended = runtime.block_on(async {
+        // Plugins may take seconds to compile, and who stops or reloads the service does not know.
+        let (asked, mut stop) = (shutdown::hang_ups()?, pin!(shutdown::stop()?));
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "Starting.");
+        let build = tokio::task::spawn_blocking(move || App::build(config, clock));
+        let built = tokio::select! {
+            built = build => built.context("while loading the plugins")?,
+            () = &mut stop => {
+                tracing::info!("Stopped before everything was loaded.");
+                return Ok(());
+            }
+        };
+        let app = built.map_err(|faults| super::tell(path, &faults.0))?;
+        let again = path.clone();
         let reload = Reload {
-            asked: shutdown::hang_ups()?,
-            read: Arc::new(move || read_again(&path, strict)),
+            asked,
+            read: Arc::new(move || read_again(&again, strict)),
             applied: Box::new(move |config| level(config.log.level)),
         };
-        Ok(app.reloaded_by(reload).run(shutdown::stop()?).await?)
+        Ok(app.reloaded_by(reload).run(stop).await?)
     });
     // What hangs, on a disk that is full, say, has had its time.
     runtime.shutdown_background();
