@@ -50,6 +50,8 @@ pub(super) struct Turn {
 
 /// What an attempt brought.
 pub(super) struct Outcome {
+    /// It was the endpoint's own host that it went to, and not one of `allow_hosts`.
+    pub(super) own: bool,
     pub(super) reply: Option<Reply>,
     pub(super) failure: Option<SendFailure>,
     pub(super) began: Moment,
@@ -140,7 +142,13 @@ impl Endpoint {
             return;
         }
         failpoint!("delivery-before-send");
-        let (reply, failure) = match self.client.send_at(&claimed, began.wall).await {
+        let admitted = self.client.admit(&claimed);
+        let own = admitted.as_ref().map_or(true, |(target, _)| target.own);
+        let sent = match admitted {
+            Ok(there) => self.client.send_at(there, &claimed, began.wall).await,
+            Err(failure) => Err(failure),
+        };
+        let (reply, failure) = match sent {
             Ok(reply) => {
                 let failure = reply.failure(&self.settings.success);
                 (Some(reply), failure)
@@ -152,7 +160,7 @@ impl Endpoint {
         if let Some(reply) = &reply {
             self.compare_clocks(reply, began.wall, ended.wall);
         }
-        let outcome = Outcome { reply, failure, began, ended };
+        let outcome = Outcome { own, reply, failure, began, ended };
         if outcome.failure.as_ref().map(SendFailure::patience) == Some(Patience::Gone) {
             self.disable().await;
         }
@@ -187,7 +195,8 @@ impl Endpoint {
         let mut lesson = lesson(&outcome, asked, turn.probe);
         if let Some(judgement) = judgement {
             let failure = verdict::judged(judgement);
-            lesson.pushed_back |= outcome.failure.is_none()
+            lesson.pushed_back |= outcome.own
+                && outcome.failure.is_none()
                 && failure.as_ref().is_some_and(SendFailure::is_push_back);
             outcome.failure = failure;
         }
@@ -359,7 +368,12 @@ fn waits(attempt: Attempt, wait: Duration) -> Settlement {
     Settlement::Later { attempt, wait, charge: Charge::Nothing, aside: None }
 }
 
+/// What an attempt says of the endpoint: nothing, if it went to another host.
 fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
+    if !outcome.own {
+        let took = outcome.ended.since(outcome.began);
+        return Lesson { sign: None, took, pushed_back: false, quiet: None, probe };
+    }
     let failure = outcome.failure.as_ref();
     let sign = failure.map_or(Some(Sign::Good), SendFailure::sign);
     let took = outcome.ended.since(outcome.began);
@@ -377,7 +391,7 @@ fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
 }
 
 fn record(outcome: Outcome) -> Attempt {
-    let Outcome { reply, failure, began, ended } = outcome;
+    let Outcome { own: _, reply, failure, began, ended } = outcome;
     let (status, reply, truncated) = match reply {
         Some(reply) => (Some(reply.status.as_u16()), reply.body, reply.truncated),
         None => (None, Vec::new(), false),

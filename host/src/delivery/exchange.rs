@@ -21,6 +21,7 @@ use super::resolver::Resolver;
 use super::settings::EndpointSettings;
 use super::signature::Signer;
 use super::stamp::stamp;
+use crate::hosts::Target;
 use crate::outbox::Claimed;
 use crate::redact;
 
@@ -69,15 +70,20 @@ impl Client {
         Ok(Self { connections, connector, credentials, timeout, age, signer })
     }
 
-    /// Sends the request once, as it is `now`, and reads the reply. Redirects are not followed, and
-    /// nothing is unpacked.
+    /// Where the request goes, if it may go there.
+    pub(super) fn admit(&self, claimed: &Claimed) -> Result<(Target, Uri), SendFailure> {
+        let url = url(claimed)?;
+        Ok((self.connector.admit(&url)?, url))
+    }
+
+    /// Sends the request there once, as it is `now`, and reads the reply. Redirects are not
+    /// followed, and nothing is unpacked.
     pub(super) async fn send_at(
         &self,
+        (target, url): (Target, Uri),
         claimed: &Claimed,
         now: Timestamp,
     ) -> Result<Reply, SendFailure> {
-        let url = url(claimed)?;
-        let target = self.connector.admit(&url)?;
         let credential = self.credentials.header().filter(|_| target.own);
         let mut message = message(claimed, url, credential)?;
         stamp(message.headers_mut(), claimed, &self.signer, now)?;

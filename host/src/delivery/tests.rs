@@ -153,12 +153,13 @@ async fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// An endpoint that is tried four more times without much waiting.
+/// An endpoint that is tried four more times without much waiting, at the receiver that was started
+/// last.
 fn endpoint(name: &str) -> EndpointSettings {
     EndpointSettings {
         name: name.to_owned(),
-        url: Url::parse("http://127.0.0.1/").unwrap(),
-        // The receivers are on ports of their own, and the others are nowhere.
+        url: Url::parse(&Receiver::last_url()).unwrap(),
+        // Other receivers are on ports of their own, and the others are nowhere.
         delivery: DeliveryConfig {
             schedule: vec![SOON; 4],
             breaker: BreakerConfig {
@@ -448,7 +449,7 @@ async fn a_request_that_is_no_http_is_dead_at_once() {
 
 impl Client {
     async fn send(&self, claimed: &Claimed) -> Result<Reply, SendFailure> {
-        self.send_at(claimed, Clock::system().now().wall).await
+        self.send_at(self.admit(claimed)?, claimed, Clock::system().now().wall).await
     }
 }
 

@@ -458,3 +458,28 @@ async fn who_asks_to_wait_is_obeyed_while_the_endpoint_is_given_up_too() {
     until(|| rig.query::<i64>(waits) == 3).await;
     assert_eq!(receiver.seen().len(), 3, "each once");
 }
+
+#[tokio::test]
+async fn trouble_with_another_host_is_not_the_endpoints() {
+    let busy =
+        Receiver::start(|_| Answer::Headers(503, vec![("retry-after", "3600".to_owned())])).await;
+    let nobody = Receiver::start(|_| Answer::Status(200)).await.stop().await;
+    let own = Receiver::start(|_| Answer::Status(200)).await;
+    let mut rig = Rig::new();
+    rig.start(vec![like(|d| {
+        d.breaker.attempts = 2;
+        d.breaker.connects = 2;
+        d.breaker.first_probe = Duration::from_hours(1);
+        d.schedule = vec![SOON];
+    })]);
+    let elsewhere = [busy.url("/"), format!("http://{nobody}/")];
+    let new = elsewhere.iter().enumerate().flat_map(|(host, url)| {
+        (0..5).map(move |n| to(url, &format!("e{host}{n}"), &format!("{host}{n}")))
+    });
+    rig.append(new.collect()).await;
+    rig.wait_for(5, "dead").await;
+    until(|| busy.seen().len() == 5).await;
+    assert_eq!(rig.state(), EndpointState::Working);
+    rig.append(lanes(&own, 5)).await;
+    rig.wait_for(5, "delivered").await;
+}

@@ -1,5 +1,6 @@
 //! A receiver that answers as it is told and remembers what it saw.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
@@ -71,6 +72,13 @@ impl Seen {
 type Handler = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
+/// Where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1/";
+
+thread_local! {
+    static LAST: Cell<Option<String>> = const { Cell::new(None) };
+}
+
 /// Listens until it is stopped or dropped.
 pub(super) struct Receiver {
     address: SocketAddr,
@@ -118,7 +126,14 @@ impl Receiver {
         let connections = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&connections);
         let listening = tokio::spawn(accept(listener, tls, handler, Arc::clone(&seen), counted));
-        Self { address, scheme, seen, connections, listening }
+        let receiver = Self { address, scheme, seen, connections, listening };
+        LAST.set(Some(receiver.url("/")));
+        receiver
+    }
+
+    /// Where the last receiver is that this thread's test has started.
+    pub(super) fn last_url() -> String {
+        LAST.take().inspect(|url| LAST.set(Some(url.clone()))).unwrap_or(NOWHERE.to_owned())
     }
 
     pub(super) fn url(&self, path: &str) -> String {
