@@ -40,6 +40,7 @@ mod upkeep;
 mod watch;
 mod writer;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -94,6 +95,10 @@ impl SqliteOutbox {
     /// must exist. If it is damaged, it is repaired first. Fails if another process has it open
     /// for writing, if it is no outbox, or if a newer version of the service wrote it.
     pub fn open(path: &Path, clock: Clock, metrics: Metrics) -> anyhow::Result<Self> {
+        let shown = path.display();
+        // By whichever of its names, a file has one lock.
+        let real = fs::canonicalize(path);
+        let path = real.as_deref().unwrap_or(path);
         let open = || {
             let mut lock = file::lock(path)?;
             failpoint!("outbox-before-opening");
@@ -105,7 +110,7 @@ impl SqliteOutbox {
             lock.mark();
             Self::start(path, opened, lock, clock, metrics)
         };
-        open().with_context(|| format!("while opening the outbox {}", path.display()))
+        open().with_context(|| format!("while opening the outbox {shown}"))
     }
 
     /// Opens the file at `path`, which a service may be using, for reading only.
@@ -202,6 +207,12 @@ fn open_or_repair(
         None => match file::open(path) {
             Err(error) if lock.marked && salvage::calls_for_repair(path, &error) => {
                 format!("{error:#}")
+            }
+            Err(error) if file::is_damage(&error) && !lock.marked => {
+                return Err(error.context(
+                    "nothing beside it says that it is an outbox: move it away to begin with an \
+                     empty one, or bring the .lock file that was beside it back to have it repaired",
+                ));
             }
             opened => return opened,
         },

@@ -192,3 +192,27 @@ fn what_gives_way_is_dropped_with_its_event_and_counted() {
         }
     }
 }
+
+#[test]
+fn a_file_has_one_lock_under_all_its_names() {
+    let bench = Bench::new();
+    let link = bench.folder.path().join("link.db");
+    std::os::unix::fs::symlink(bench.path(), &link).unwrap();
+    let error = SqliteOutbox::open(&link, Clock::system(), Metrics::default()).unwrap_err();
+    assert!(format!("{error:#}").contains("another service uses it"), "{error:#}");
+}
+
+#[test]
+fn a_damaged_file_that_may_be_a_strangers_is_not_repaired_and_what_to_do_is_said() {
+    let mut bench = Bench::new();
+    bench.append(one("e1", "a"));
+    bench.close();
+    fs::remove_file(bench.folder.path().join("outbox.db.lock")).unwrap();
+    let mut bytes = fs::read(bench.path()).unwrap();
+    bytes[4_096..8_192].fill(0);
+    fs::write(bench.path(), &bytes).unwrap();
+    let opened = SqliteOutbox::open(&bench.path(), Clock::system(), Metrics::default());
+    let error = format!("{:#}", opened.unwrap_err());
+    assert!(error.contains("move it away") && error.contains(".lock"), "{error}");
+    assert_eq!(fs::read_dir(bench.folder.path()).unwrap().count(), 2, "it and its lock");
+}
