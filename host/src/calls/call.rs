@@ -139,17 +139,6 @@ impl Call {
         self.has_outside() && both_told && same_number(&self.caller_id, number)
     }
 
-    /// Whoever talks or dials here takes part in the other call, too.
-    pub(super) fn is_led_by_one_of(&self, other: &Self) -> bool {
-        let talks = self.link.talk.as_ref().map(|talk| &talk.user);
-        let Some(leader) = talks.or(self.link.dialer.as_ref()) else { return false };
-        let is_leader = |number: &String| *number == leader.number;
-        other
-            .legs
-            .iter()
-            .any(|(_, leg)| is_leader(&leg.facts.party.number) || is_leader(&leg.facts.peer))
-    }
-
     /// A leg with this number belongs to the call as long as that lives; after it was over, only
     /// if it has the same other side, or at once: two calls never share an id.
     pub(super) fn is_continued_by(&self, facts: &Facts, at: At) -> bool {
@@ -170,15 +159,6 @@ impl Call {
             && known.is_none_or(|known| known.external != facts.external)
             && facts.external.as_ref().is_some_and(|number| !same_number(number, &self.caller_id));
         self.over.is_none() && (went_back || stranger)
-    }
-
-    /// What a leg of this call is to another call that it comes over to. A queue's leg may stay
-    /// while an agent talks (inferred).
-    pub(super) fn origin(&self, key: &LegKey) -> Origin {
-        let answered = self.link.talk.as_ref().map_or(0, |talk| talk.born);
-        let before = |leg: &Leg| leg.facts.role == Role::System && leg.born < answered;
-        let idle = self.legs.iter().any(|(known, leg)| known == key && before(leg));
-        if idle { Origin::MovedIdle } else { Origin::Moved }
     }
 
     /// Takes in what a leg shows. False if that is nothing new.
@@ -208,7 +188,7 @@ impl Call {
         let listens = facts.is_up() && facts.referred_by.is_none() && self.is_in_talk();
         let born = self.next_birth();
         let referred_by = facts.referred_by.clone();
-        let joined = facts.role == Role::User && (origin != Origin::New || listens);
+        let joined = facts.role == Role::User && (origin == Origin::Asked || listens);
         let announced = origin == Origin::MovedIdle;
         let leg = Leg { facts, born, rang, connected, announced, joined, referred_by };
         self.take_over(key.clone(), leg)

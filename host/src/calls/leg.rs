@@ -66,8 +66,10 @@ pub(super) struct Facts {
 pub(super) enum Origin {
     /// Nowhere, as far as known.
     New,
-    /// In another call.
-    Moved,
+    /// In another call, where its owner was asked to take this one over.
+    Asked,
+    /// In another call, which was there only to fetch this one.
+    Fetches,
     /// In another call, and had nothing to do there since somebody had answered.
     MovedIdle,
 }
@@ -157,6 +159,11 @@ impl Facts {
     /// The other side is this number outside.
     pub(super) fn shows(&self, number: &str) -> bool {
         self.external.as_ref().is_some_and(|external| same_number(external, number))
+    }
+
+    /// The other side inside is this number, or the leg is theirs.
+    pub(super) fn shows_inside(&self, number: &str) -> bool {
+        self.party.number == number || self.peer == number
     }
 
     /// Accepted, by whomever. Hold and Held are words of the .NET interface; whether they occur

@@ -1,5 +1,6 @@
 //! What the exchange shows, and what the engine says of it: one story per test.
 
+mod fetched;
 mod guests;
 mod withheld;
 
