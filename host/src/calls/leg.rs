@@ -135,7 +135,7 @@ impl Facts {
             did: known.did(&leg.party_did, shown.rule, settings),
             offered_by: offered_by(leg),
             past_queue: shown.queue,
-            referred_by: Some(leg.referred_by_dn.clone()).filter(|dn| !dn.is_empty()),
+            referred_by: referred_by(leg, known, settings),
             external,
         }
     }
@@ -223,6 +223,19 @@ pub(super) fn same_number(a: &str, b: &str) -> bool {
     const TELLING: usize = 7;
     let ending = |number: &str| -> String { number.chars().rev().take(TELLING).collect() };
     a.is_empty() || b.is_empty() || ending(a) == ending(b)
+}
+
+/// Who transferred the call here. A queue or a menu that sends the call on may be named as well,
+/// which is no transfer (inferred). What is not known to be one is a person.
+fn referred_by(leg: &Participant, known: &KnownDns, settings: &Settings) -> Option<String> {
+    let dn = &leg.referred_by_dn;
+    let told = match &leg.referred_by_type {
+        DnType::Other(_) => PartyKind::Extension,
+        kind => kind_of(kind),
+    };
+    let is_person =
+        told == PartyKind::Extension && known.party_kind(dn, settings) == PartyKind::Extension;
+    (is_person && !dn.is_empty()).then(|| dn.clone())
 }
 
 fn is_system(kind: &DnType) -> bool {

@@ -2,6 +2,7 @@
 
 mod fetched;
 mod guests;
+mod machines;
 mod withheld;
 
 use std::time::Duration;
