@@ -179,7 +179,12 @@ impl Call {
         }
         let connected = facts.is_up().then_some(at);
         let rang = (!facts.is_up()).then_some(at);
+        let talks = self.link.talk.is_some();
         if let Some((_, leg)) = self.legs.iter_mut().find(|(known, _)| known == key) {
+            if !talks && !leg.facts.tells_whom() && facts.tells_whom() {
+                // The own phone was lifted, and the far side has not answered before now.
+                leg.connected = None;
+            }
             leg.connected = leg.connected.or(connected);
             leg.referred_by = facts.referred_by.clone().or(leg.referred_by.take());
             leg.facts = facts;

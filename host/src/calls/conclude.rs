@@ -282,7 +282,9 @@ impl Call {
 
     /// The first person who is connected answers.
     fn answer(&mut self, cx: &mut Context<'_>) {
-        if self.link.talk.is_some() || self.far_side_rings() {
+        // Whoever lifts the own phone before it is known whom it calls has not been answered.
+        let calls_nobody = self.direction == Some(Direction::Unknown);
+        if self.link.talk.is_some() || calls_nobody || self.far_side_rings() {
             return;
         }
         let internal = self.direction == Some(Direction::Internal);

@@ -166,6 +166,12 @@ impl Facts {
         self.party.number == number || self.peer == number
     }
 
+    /// It is known whom the call is with. The own phone of whoever an app makes a call for does
+    /// not tell until it is lifted (observed: no party; inferred: that it rings first).
+    pub(super) fn tells_whom(&self) -> bool {
+        self.direction != Direction::Unknown
+    }
+
     /// Accepted, by whomever. Hold and Held are words of the .NET interface; whether they occur
     /// here is not known.
     pub(super) fn is_up(&self) -> bool {

@@ -3,6 +3,7 @@
 mod fetched;
 mod guests;
 mod machines;
+mod own_phone;
 mod withheld;
 
 use std::time::Duration;
