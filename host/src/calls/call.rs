@@ -268,6 +268,10 @@ impl Call {
             (None, None | Some(Direction::Internal | Direction::Unknown)) => {
                 self.learn_inside(facts);
             }
+            // The number comes a moment after the phone has begun to ring, or to dial.
+            (Some(number), Some(direction)) if self.may_be(facts, direction) => {
+                self.caller_id.clone_from(number);
+            }
             _ => {}
         }
         if facts.external.as_ref() == Some(&self.caller_id) {
@@ -283,6 +287,14 @@ impl Call {
             self.did.clone_from(&facts.did);
         }
         self.queue = self.queue.take().or_else(|| facts.past_queue.clone());
+    }
+
+    /// The other side of this leg may be the outside party, whose number is not known. A trunk's
+    /// leg may as well show whom the call is sent to, and later legs whom it was joined with.
+    fn may_be(&self, facts: &Facts, direction: Direction) -> bool {
+        let begins = self.link.number == 0 && self.link.talk.is_none();
+        let is_unknown = begins && self.caller_id.is_empty();
+        is_unknown && facts.role != Role::Trunk && facts.direction == direction
     }
 
     fn learn_inside(&mut self, facts: &Facts) {

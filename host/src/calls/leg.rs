@@ -118,8 +118,8 @@ impl Facts {
             (_, PartyKind::Extension) => Role::User,
             _ => Role::System,
         };
-        let external = external_number(leg, role, known);
         let originates = first.map_or_else(|| originates(leg), |first| first.originates);
+        let external = external_number(leg, role, originates, known);
         let shown = known.unprefixed(&leg.party_caller_name, settings);
         Self {
             role,
@@ -187,7 +187,16 @@ impl Facts {
 /// party's caller id (observed). The legs of a queue's or group's agents may name the queue as
 /// the other side instead; then the caller id is taken if it is no internal number (inferred).
 /// A trunk's own leg is read the same way (inferred).
-fn external_number(leg: &Participant, role: Role, known: &KnownDns) -> Option<String> {
+///
+/// Who is offered a call without any number by a queue or a group is called from outside: those
+/// inside do not withhold their numbers (inferred). A short number may be an extension that is not
+/// visible, and says nothing.
+fn external_number(
+    leg: &Participant,
+    role: Role,
+    originates: bool,
+    known: &KnownDns,
+) -> Option<String> {
     let number = &leg.party_caller_id;
     let routed = leg.originated_by_dn == "ROUTER";
     let is_external = match leg.party_dn_type {
@@ -195,7 +204,9 @@ fn external_number(leg: &Participant, role: Role, known: &KnownDns) -> Option<St
         _ if role == Role::Trunk => true,
         DnType::Queue | DnType::RingGroup | DnType::Receptionist | DnType::RoutePoint => {
             let is_long = number.len() > 5 && known.dn_type(number).is_none();
-            is_long || (routed && number.is_empty())
+            let is_group = matches!(leg.party_dn_type, DnType::Queue | DnType::RingGroup);
+            let is_offer = role == Role::User && is_group && !originates;
+            is_long || ((routed || is_offer) && number.is_empty())
         }
         DnType::None | DnType::Other(_) => routed,
         _ => false,
