@@ -117,8 +117,9 @@ impl Call {
             return;
         }
         let transfer = if heir.joined { TransferType::Accomp } else { TransferType::Blind };
-        let heir = heir.facts.party.clone();
+        let (key, heir) = (key.clone(), heir.facts.party.clone());
         self.hand_over(Some(heir), transfer, cx);
+        self.ring_late(&key, cx);
         // Whoever is connected takes over at once: nothing else rings for it.
         self.answer(cx);
     }

@@ -16,6 +16,7 @@ mod gate;
 mod hold;
 mod join;
 mod known;
+mod late;
 mod leg;
 mod link;
 mod outside;

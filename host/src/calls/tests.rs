@@ -4,6 +4,7 @@ mod fetched;
 mod guests;
 mod machines;
 mod own_phone;
+mod staying;
 mod withheld;
 
 use std::time::Duration;
