@@ -14,6 +14,7 @@ mod conclude;
 mod fetch;
 mod gate;
 mod hold;
+mod hung_up;
 mod join;
 mod known;
 mod late;

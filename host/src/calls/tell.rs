@@ -59,7 +59,7 @@ impl Call {
             finish: if talk.is_some() { FinishType::Ok } else { FinishType::Missed },
             transferred,
             transferred_to,
-            hung_up_by: Side::Unknown,
+            hung_up_by: if transferred { Side::Unknown } else { self.hung_up_by(cx) },
             title: String::new(),
             rang_at: rang_at.map(|rang_at| local(rang_at, cx)),
             answered_at: answered_at.map(|answered_at| local(answered_at, cx)),

@@ -2,6 +2,7 @@
 
 mod fetched;
 mod guests;
+mod hung_up;
 mod machines;
 mod own_phone;
 mod staying;
