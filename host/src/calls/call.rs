@@ -139,17 +139,6 @@ impl Call {
         self.has_outside() && both_told && same_number(&self.caller_id, number)
     }
 
-    /// Whoever talks or dials here takes part in the other call, too.
-    pub(super) fn is_led_by_one_of(&self, other: &Self) -> bool {
-        let talks = self.link.talk.as_ref().map(|talk| &talk.user);
-        let Some(leader) = talks.or(self.link.dialer.as_ref()) else { return false };
-        let is_leader = |number: &String| *number == leader.number;
-        other
-            .legs
-            .iter()
-            .any(|(_, leg)| is_leader(&leg.facts.party.number) || is_leader(&leg.facts.peer))
-    }
-
     /// A leg with this number belongs to the call as long as that lives; after it was over, only
     /// if it has the same other side, or at once: two calls never share an id.
     pub(super) fn is_continued_by(&self, facts: &Facts, at: At) -> bool {
@@ -172,15 +161,6 @@ impl Call {
         self.over.is_none() && (went_back || stranger)
     }
 
-    /// What a leg of this call is to another call that it comes over to. A queue's leg may stay
-    /// while an agent talks (inferred).
-    pub(super) fn origin(&self, key: &LegKey) -> Origin {
-        let answered = self.link.talk.as_ref().map_or(0, |talk| talk.born);
-        let before = |leg: &Leg| leg.facts.role == Role::System && leg.born < answered;
-        let idle = self.legs.iter().any(|(known, leg)| known == key && before(leg));
-        if idle { Origin::MovedIdle } else { Origin::Moved }
-    }
-
     /// Takes in what a leg shows. False if that is nothing new.
     pub(super) fn observe(&mut self, key: &LegKey, facts: Facts, origin: Origin, at: At) -> bool {
         if self.facts(key) == Some(&facts) {
@@ -199,7 +179,12 @@ impl Call {
         }
         let connected = facts.is_up().then_some(at);
         let rang = (!facts.is_up()).then_some(at);
+        let talks = self.link.talk.is_some();
         if let Some((_, leg)) = self.legs.iter_mut().find(|(known, _)| known == key) {
+            if !talks && !leg.facts.tells_whom() && facts.tells_whom() {
+                // The own phone was lifted, and the far side has not answered before now.
+                leg.connected = None;
+            }
             leg.connected = leg.connected.or(connected);
             leg.referred_by = facts.referred_by.clone().or(leg.referred_by.take());
             leg.facts = facts;
@@ -208,7 +193,7 @@ impl Call {
         let listens = facts.is_up() && facts.referred_by.is_none() && self.is_in_talk();
         let born = self.next_birth();
         let referred_by = facts.referred_by.clone();
-        let joined = facts.role == Role::User && (origin != Origin::New || listens);
+        let joined = facts.role == Role::User && (origin == Origin::Asked || listens);
         let announced = origin == Origin::MovedIdle;
         let leg = Leg { facts, born, rang, connected, announced, joined, referred_by };
         self.take_over(key.clone(), leg)
@@ -283,6 +268,10 @@ impl Call {
             (None, None | Some(Direction::Internal | Direction::Unknown)) => {
                 self.learn_inside(facts);
             }
+            // The number comes a moment after the phone has begun to ring, or to dial.
+            (Some(number), Some(direction)) if self.may_be(facts, direction) => {
+                self.caller_id.clone_from(number);
+            }
             _ => {}
         }
         if facts.external.as_ref() == Some(&self.caller_id) {
@@ -298,6 +287,14 @@ impl Call {
             self.did.clone_from(&facts.did);
         }
         self.queue = self.queue.take().or_else(|| facts.past_queue.clone());
+    }
+
+    /// The other side of this leg may be the outside party, whose number is not known. A trunk's
+    /// leg may as well show whom the call is sent to, and later legs whom it was joined with.
+    fn may_be(&self, facts: &Facts, direction: Direction) -> bool {
+        let begins = self.link.number == 0 && self.link.talk.is_none();
+        let is_unknown = begins && self.caller_id.is_empty();
+        is_unknown && facts.role != Role::Trunk && facts.direction == direction
     }
 
     fn learn_inside(&mut self, facts: &Facts) {

@@ -28,7 +28,7 @@ use std::time::Duration;
 use super::active::TRUST;
 use super::call::{Call, Context, Quiet};
 use super::leg::{Facts, Leg, Role};
-use super::link::{Level, Link, MAX_RANG, Talk, is_level};
+use super::link::{Level, Link, MAX_RANG, Talk, is_level, is_voicemail};
 use super::stop::MOMENT;
 use super::time::At;
 use crate::event::{Direction, Party, PartyKind, TransferType};
@@ -117,8 +117,9 @@ impl Call {
             return;
         }
         let transfer = if heir.joined { TransferType::Accomp } else { TransferType::Blind };
-        let heir = heir.facts.party.clone();
+        let (key, heir) = (key.clone(), heir.facts.party.clone());
         self.hand_over(Some(heir), transfer, cx);
+        self.ring_late(&key, cx);
         // Whoever is connected takes over at once: nothing else rings for it.
         self.answer(cx);
     }
@@ -213,7 +214,7 @@ impl Call {
         if self.link.talk.is_some() {
             return;
         }
-        while let Some((offered, is_first)) = self.next_offer() {
+        while let Some((offered, is_first)) = self.next_offer(cx) {
             if !is_first {
                 continue;
             }
@@ -230,7 +231,7 @@ impl Call {
 
     /// Marks the next leg whose ringing is to be told, and says whose it is, and whether it is
     /// the first of the party's phones.
-    fn next_offer(&mut self) -> Option<(Party, bool)> {
+    fn next_offer(&mut self, cx: &Context<'_>) -> Option<(Party, bool)> {
         let place = self.legs.iter().position(|(_, leg)| {
             leg.facts.is_offered() && !leg.announced && !self.is_being_sent(leg)
         });
@@ -246,6 +247,10 @@ impl Call {
             if self.link.level.as_ref().is_none_or(|level| level.party != *by) {
                 self.link.level = Some(Level::new(by.clone(), false));
             }
+        } else if is_voicemail(&facts.party) {
+            // It only takes what the queue or group has missed, if that still had the call.
+            let stays = self.level(cx.at, cx).is_some();
+            self.link.level = self.link.level.take().filter(|_| stays);
         } else if facts.role == Role::System
             || !self.link.level.as_ref().is_some_and(Level::is_here)
         {
@@ -282,7 +287,9 @@ impl Call {
 
     /// The first person who is connected answers.
     fn answer(&mut self, cx: &mut Context<'_>) {
-        if self.link.talk.is_some() || self.far_side_rings() {
+        // Whoever lifts the own phone before it is known whom it calls has not been answered.
+        let calls_nobody = self.direction == Some(Direction::Unknown);
+        if self.link.talk.is_some() || calls_nobody || self.far_side_rings() {
             return;
         }
         let internal = self.direction == Some(Direction::Internal);

@@ -10,6 +10,8 @@
 //!   trunk is visible, or from any leg of the consultation whose other side is, all of a sudden,
 //!   outside. Then the consultation is over, its legs belong to the first call, and its number is
 //!   another number of that.
+//!
+//! What somebody dials to fetch a call ends the same way; see `fetch.rs`.
 
 use super::leg::{Facts, Leg, Role};
 use super::{Call, Engine, Pass};
@@ -48,6 +50,13 @@ impl Engine {
     pub(super) fn absorb(&mut self, first: i64, number: i64, pass: &mut Pass) {
         let mut aliases = vec![number];
         if let Some(mut consultation) = self.remove(number) {
+            let first_call = self.calls.get(&first);
+            let legs = consultation.legs.iter();
+            let asked: Vec<bool> =
+                legs.map(|(_, leg)| consultation.has_asked(leg, first_call)).collect();
+            if !asked.contains(&true) {
+                consultation.was_a_way();
+            }
             let legs = std::mem::take(&mut consultation.legs);
             aliases.append(&mut consultation.aliases);
             if consultation.over.is_none() {
@@ -57,8 +66,9 @@ impl Engine {
             pass.step.state.push((number.to_string(), None));
             // Where they talk already, what rang before has had its time.
             let settled = consultation.link.talk.is_some();
-            for (key, leg) in legs {
-                self.hand_leg_over(first, key, Leg { announced: settled, ..leg });
+            for ((key, leg), asked) in legs.into_iter().zip(asked) {
+                let joined = asked && leg.facts.role == Role::User;
+                self.hand_leg_over(first, key, Leg { announced: settled, joined, ..leg });
             }
         }
         if let Some(call) = self.calls.get_mut(&first) {
@@ -72,7 +82,6 @@ impl Engine {
     fn hand_leg_over(&mut self, number: i64, key: LegKey, mut leg: Leg) {
         let Some(call) = self.calls.get_mut(&number) else { return };
         leg.born = call.next_birth();
-        leg.joined = leg.facts.role == Role::User;
         if call.take_over(key.clone(), leg) {
             self.legs.insert(key, number);
         }

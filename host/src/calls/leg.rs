@@ -66,8 +66,10 @@ pub(super) struct Facts {
 pub(super) enum Origin {
     /// Nowhere, as far as known.
     New,
-    /// In another call.
-    Moved,
+    /// In another call, where its owner was asked to take this one over.
+    Asked,
+    /// In another call, which was there only to fetch this one.
+    Fetches,
     /// In another call, and had nothing to do there since somebody had answered.
     MovedIdle,
 }
@@ -116,8 +118,8 @@ impl Facts {
             (_, PartyKind::Extension) => Role::User,
             _ => Role::System,
         };
-        let external = external_number(leg, role, known);
         let originates = first.map_or_else(|| originates(leg), |first| first.originates);
+        let external = external_number(leg, role, originates, known);
         let shown = known.unprefixed(&leg.party_caller_name, settings);
         Self {
             role,
@@ -133,7 +135,7 @@ impl Facts {
             did: known.did(&leg.party_did, shown.rule, settings),
             offered_by: offered_by(leg),
             past_queue: shown.queue,
-            referred_by: Some(leg.referred_by_dn.clone()).filter(|dn| !dn.is_empty()),
+            referred_by: referred_by(leg, known, settings),
             external,
         }
     }
@@ -159,6 +161,17 @@ impl Facts {
         self.external.as_ref().is_some_and(|external| same_number(external, number))
     }
 
+    /// The other side inside is this number, or the leg is theirs.
+    pub(super) fn shows_inside(&self, number: &str) -> bool {
+        self.party.number == number || self.peer == number
+    }
+
+    /// It is known whom the call is with. The own phone of whoever an app makes a call for does
+    /// not tell until it is lifted (observed: no party; inferred: that it rings first).
+    pub(super) fn tells_whom(&self) -> bool {
+        self.direction != Direction::Unknown
+    }
+
     /// Accepted, by whomever. Hold and Held are words of the .NET interface; whether they occur
     /// here is not known.
     pub(super) fn is_up(&self) -> bool {
@@ -174,7 +187,16 @@ impl Facts {
 /// party's caller id (observed). The legs of a queue's or group's agents may name the queue as
 /// the other side instead; then the caller id is taken if it is no internal number (inferred).
 /// A trunk's own leg is read the same way (inferred).
-fn external_number(leg: &Participant, role: Role, known: &KnownDns) -> Option<String> {
+///
+/// Who is offered a call without any number by a queue or a group is called from outside: those
+/// inside do not withhold their numbers (inferred). A short number may be an extension that is not
+/// visible, and says nothing.
+fn external_number(
+    leg: &Participant,
+    role: Role,
+    originates: bool,
+    known: &KnownDns,
+) -> Option<String> {
     let number = &leg.party_caller_id;
     let routed = leg.originated_by_dn == "ROUTER";
     let is_external = match leg.party_dn_type {
@@ -182,7 +204,9 @@ fn external_number(leg: &Participant, role: Role, known: &KnownDns) -> Option<St
         _ if role == Role::Trunk => true,
         DnType::Queue | DnType::RingGroup | DnType::Receptionist | DnType::RoutePoint => {
             let is_long = number.len() > 5 && known.dn_type(number).is_none();
-            is_long || (routed && number.is_empty())
+            let is_group = matches!(leg.party_dn_type, DnType::Queue | DnType::RingGroup);
+            let is_offer = role == Role::User && is_group && !originates;
+            is_long || ((routed || is_offer) && number.is_empty())
         }
         DnType::None | DnType::Other(_) => routed,
         _ => false,
@@ -216,6 +240,19 @@ pub(super) fn same_number(a: &str, b: &str) -> bool {
     const TELLING: usize = 7;
     let ending = |number: &str| -> String { number.chars().rev().take(TELLING).collect() };
     a.is_empty() || b.is_empty() || ending(a) == ending(b)
+}
+
+/// Who transferred the call here. A queue or a menu that sends the call on may be named as well,
+/// which is no transfer (inferred). What is not known to be one is a person.
+fn referred_by(leg: &Participant, known: &KnownDns, settings: &Settings) -> Option<String> {
+    let dn = &leg.referred_by_dn;
+    let told = match &leg.referred_by_type {
+        DnType::Other(_) => PartyKind::Extension,
+        kind => kind_of(kind),
+    };
+    let is_person =
+        told == PartyKind::Extension && known.party_kind(dn, settings) == PartyKind::Extension;
+    (is_person && !dn.is_empty()).then(|| dn.clone())
 }
 
 fn is_system(kind: &DnType) -> bool {

@@ -113,6 +113,11 @@ impl Level {
     }
 }
 
+/// Whether a call that is there was missed before.
+pub(super) fn is_voicemail(party: &Party) -> bool {
+    party.kind == PartyKind::Other("voicemail".to_owned())
+}
+
 /// Whether a call that is there waits to be given to somebody.
 pub(super) fn is_level(party: &Party) -> bool {
     party.kind == PartyKind::Queue || party.kind == PartyKind::Other("ring-group".to_owned())

@@ -11,10 +11,13 @@ mod active;
 mod afterwards;
 mod call;
 mod conclude;
+mod fetch;
 mod gate;
 mod hold;
+mod hung_up;
 mod join;
 mod known;
+mod late;
 mod leg;
 mod link;
 mod outside;
@@ -209,14 +212,14 @@ impl Engine {
                 own
             }
             Some(own) if own != number => {
-                origin = self.calls.get(&own).map_or(Origin::New, |call| call.origin(&leg.key));
+                origin = self.origin(&leg.key, own, number);
                 number
             }
             _ => self.rejoin(number, &facts, pass),
         };
         let number = self.begin_unless_known(number, leg.call_id, &facts, pass);
         if self.legs.get(&leg.key).is_some_and(|own| *own != number) {
-            self.forget(&leg.key, pass);
+            self.leave(&leg.key, origin, pass);
         }
         let Some(call) = self.calls.get_mut(&number) else { return };
         if call.observe(&leg.key, facts, origin, pass.at) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::call::{Call, Context};
-use super::link::Ringer;
+use super::link::{Ringer, is_voicemail};
 use super::time::At;
 use super::title;
 use crate::event::{
@@ -59,7 +59,7 @@ impl Call {
             finish: if talk.is_some() { FinishType::Ok } else { FinishType::Missed },
             transferred,
             transferred_to,
-            hung_up_by: Side::Unknown,
+            hung_up_by: if transferred { Side::Unknown } else { self.hung_up_by(cx) },
             title: String::new(),
             rang_at: rang_at.map(|rang_at| local(rang_at, cx)),
             answered_at: answered_at.map(|answered_at| local(answered_at, cx)),
@@ -76,8 +76,7 @@ impl Call {
     /// Voicemail only takes what somebody else has missed.
     fn missed_user(&self, at: At, cx: &Context<'_>) -> Party {
         let link = &self.link;
-        let voicemail = PartyKind::Other("voicemail".to_owned());
-        let last = || link.rang.iter().rfind(|party| party.kind != voicemail).or(link.rang.last());
+        let last = || link.rang.iter().rfind(|party| !is_voicemail(party)).or(link.rang.last());
         let found = match (self.direction, &link.dialer) {
             (Some(Direction::Outgoing), Some(dialer)) => Some(dialer.clone()),
             _ => self.level(at, cx).or_else(last).cloned(),
@@ -89,11 +88,12 @@ impl Call {
     }
 
     /// The queue or group with which the call ended, if it ended at `at`: legs do not all go at
-    /// once, but within the settling time.
-    fn level(&self, at: At, cx: &Context<'_>) -> Option<&Party> {
+    /// once, but within the settling time. What it has given up to voicemail ended with it.
+    pub(super) fn level(&self, at: At, cx: &Context<'_>) -> Option<&Party> {
         let level = self.link.level.as_ref()?;
         let ended_here = |left: At| Duration::from_millis(at.ms_since(left).into());
         let here = level.left.is_none_or(|left| ended_here(left) < cx.settings.settle);
+        let here = here || self.link.rang.last().is_some_and(is_voicemail);
         here.then_some(&level.party)
     }
 

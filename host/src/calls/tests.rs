@@ -1,6 +1,11 @@
 //! What the exchange shows, and what the engine says of it: one story per test.
 
+mod fetched;
 mod guests;
+mod hung_up;
+mod machines;
+mod own_phone;
+mod staying;
 mod withheld;
 
 use std::time::Duration;

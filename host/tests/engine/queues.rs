@@ -111,7 +111,7 @@ fn an_agent_who_diverts_to_voicemail() {
         "ringing 106(ext) 1-0",
         "ringing 107(ext) 1-0",
         "ringing 666(other) 1-0",
-        "end 107(ext) 1-0 Missed",
+        "end 800(queue) 1-0 Missed",
     ])
     .keeps_its_word_whatever_is_hidden();
 }

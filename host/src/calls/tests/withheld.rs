@@ -102,3 +102,71 @@ fn somebody_who_withholds_the_number_can_be_handed_over() {
         ]
     );
 }
+
+/// A queue that is not visible names itself as the other side of its agent's leg.
+fn offered(status: Status, caller: &str) -> LegSketch {
+    leg("106", 2, status).with(|leg| {
+        leg.party_dn = "800".into();
+        leg.party_dn_type = DnType::Queue;
+        leg.originated_by_dn = "800".into();
+        leg.originated_by_type = DnType::Queue;
+        leg.party_caller_id = caller.into();
+    })
+}
+
+#[test]
+fn who_withholds_the_number_in_a_queue_out_of_sight_is_outside() {
+    let mut story = Story::with_dns(&[("106", DnType::Extension)]);
+    story.leg(offered(Status::Ringing, "")).pass(3_000).leg(offered(Status::Connected, ""));
+    story.pass(5_000).gone("106", 2).pass(3_000);
+    assert_eq!(
+        told(&story),
+        [
+            "755-0: ringing 106(ext) -0",
+            "755-1: start 106(ext) -1 NotDef",
+            "755-1: end 106(ext) -1 Ok"
+        ]
+    );
+    assert!(story.events.iter().all(|event| event.direction == Direction::Incoming));
+}
+
+#[test]
+fn an_extension_out_of_sight_that_calls_a_queue_is_inside() {
+    let mut story = Story::with_dns(&[("106", DnType::Extension)]);
+    story.leg(offered(Status::Ringing, "108")).pass(3_000).leg(offered(Status::Connected, "108"));
+    story.pass(5_000).gone("106", 2).pass(3_000);
+    assert!(told(&story).is_empty());
+    assert!(!story.events.is_empty());
+}
+
+#[test]
+fn a_number_that_is_told_a_moment_later_is_taken_over() {
+    let none = |sketch| {
+        withheld(sketch).with(|leg| {
+            leg.party_dn = String::new();
+            leg.party_dn_type = DnType::None;
+        })
+    };
+    for first in [withheld, none] {
+        let mut story = Story::new();
+        story.leg(first(leg("106", 2, Status::Ringing))).pass(30);
+        story.leg(leg("106", 2, Status::Ringing)).pass(3_000);
+        story.leg(leg("106", 2, Status::Connected)).pass(3_000).gone("106", 2).pass(3_000);
+        let numbers: Vec<&str> = story.events.iter().map(|it| it.caller_id.as_str()).collect();
+        assert_eq!(numbers, ["", CALLER, CALLER]);
+    }
+    let mut story = Story::new();
+    story.leg(withheld(leg("106", 2, Status::Dialing).outgoing())).pass(30);
+    story.leg(leg("106", 2, Status::Dialing).outgoing()).pass(3_000).gone("106", 2).pass(3_000);
+    assert_eq!(story.told(), ["end 106(ext) -0 Missed"]);
+    assert_eq!(story.events.last().unwrap().caller_id, CALLER);
+}
+
+#[test]
+fn whom_a_withheld_call_is_forwarded_to_is_not_taken_for_the_caller() {
+    let mut story = Story::with_dns(&[("106", DnType::Extension), ("10007", DnType::ExternalLine)]);
+    story.leg(withheld(leg("106", 2, Status::Ringing))).pass(9_000);
+    let mobile = leg("10007", 3, Status::Ringing).with(|leg| leg.party_caller_id = OTHER.into());
+    story.leg(mobile).pass(5).gone("106", 2).pass(9_000).gone("10007", 3).pass(3_000);
+    assert!(story.events.iter().all(|event| event.caller_id.is_empty()));
+}
