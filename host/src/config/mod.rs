@@ -42,6 +42,7 @@ pub use self::plugin::{EMBEDDED_PLUGINS, PluginConfig, PluginSource, Setting};
 pub use self::proxy::Proxy;
 pub use self::secret::Secret;
 pub use self::service::{LogConfig, LogFormat, LogLevel};
+pub(crate) use self::surroundings::read_text;
 pub use self::surroundings::{Machine, Surroundings};
 pub use self::titles::Titles;
 pub use self::webhook::{Dialect, EndpointConfig, ServedEvent};
@@ -95,8 +96,8 @@ impl Config {
             let place = Place { file: path.to_owned(), line, section: None, key: None };
             vec![ConfigError { place, fault }]
         };
-        let bytes = std::fs::read(path)
-            .map_err(|error| refuse(None, Fault::Unreadable(error.to_string())))?;
+        let bytes =
+            read_text(path).map_err(|error| refuse(None, Fault::Unreadable(error.to_string())))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let sound = error.utf8_error().valid_up_to();
             let newlines = error.as_bytes().iter().take(sound).filter(|&&b| b == b'\n').count();
@@ -143,6 +144,7 @@ impl Draft<'_> {
     fn finish(mut self) -> Config {
         self.refuse_unknown_sections();
         let pbxs = self.all(&keys::PBX, "an exchange to watch", pbx::read);
+        self.refuse_rivals(&pbxs);
         let endpoints = self.all(&keys::WEBHOOK, "an address to send to", webhook::read);
         let plugins = self.all(&keys::PLUGIN, "", plugin::read);
         self.warn_of_idle_plugins(&endpoints);
@@ -172,6 +174,23 @@ impl Draft<'_> {
                 let fault = unknown(&section.name);
                 self.report.fault(Some(section.line), Some(&section.name), None, fault);
             }
+        }
+    }
+
+    /// Two that watch the same exchange as the same client throw each other out for ever.
+    fn refuse_rivals(&mut self, pbxs: &[PbxConfig]) {
+        let place = |name: &str| {
+            let mut sections = self.document.sections.iter();
+            sections.find(|section| keys::PBX.own_name(&section.name) == Some(name))
+        };
+        for (at, pbx) in pbxs.iter().enumerate() {
+            let same =
+                |other: &&PbxConfig| other.url == pbx.url && other.client_id == pbx.client_id;
+            let first = pbxs.iter().take(at).find(same).and_then(|other| place(&other.name));
+            let (Some(first), Some(section)) = (first, place(&pbx.name)) else { continue };
+            let fault = Fault::SameClient { other: first.name.clone(), line: first.line };
+            let line = section.get("client_id").map(|entry| entry.line);
+            self.report.fault(line, Some(&section.name), Some("client_id"), fault);
         }
     }
 

@@ -16,6 +16,8 @@ pub const EMBEDDED_PLUGINS: &[&str] = &[PLAIN_GET, "plain-post", "template", "bi
 
 const DEADLINE: Duration = Duration::from_millis(250);
 const MEMORY: u64 = 64 << 20;
+/// The most memory that an instance can be granted, in MiB.
+pub(crate) const MOST_MEMORY: u64 = 128;
 
 /// A component and how it is run.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +89,7 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> 
     let source = source(reader, name);
     let deadline = value::duration(SECOND / 1000, SECOND * 60);
     let deadline = reader.or("deadline", DEADLINE, deadline);
-    let memory = reader.or("memory", MEMORY, value::mebibytes(1, 4096));
+    let memory = reader.or("memory", MEMORY, value::mebibytes(1, MOST_MEMORY));
     let mut settings = Vec::new();
     for entry in reader.free() {
         let Some(value) = reader.value(entry) else { continue };

@@ -240,7 +240,7 @@ fn delivery() -> impl Strategy<Value = DeliveryConfig> {
 
 fn plugin() -> impl Strategy<Value = PluginConfig> {
     let settings = prop::collection::btree_map("[a-z]{1,3}_[a-z]{1,9}", text(), 0..4);
-    (name(), settings, millis(1, 60_000), 1_u64..4096).prop_map(
+    (name(), settings, millis(1, 60_000), 1_u64..129).prop_map(
         |(name, settings, deadline, memory)| PluginConfig {
             source: PluginSource::File(format!("{name}.wasm").into()),
             name,
