@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{ConfigArgument, Failure, log};
-use crate::app::{App, Probe};
+use crate::app::Probe;
 use crate::clock::Clock;
 use crate::config::{Loaded, LogConfig, LogLevel};
 
@@ -28,17 +28,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         tell(format_args!("warning    {warning}"));
     }
     tell(format_args!("settings   ok: {}", path.display()));
-    let app = App::build(config, Clock::system()).map_err(|faults| super::tell(path, &faults.0))?;
+    let runtime = super::runtime()?;
+    let app = super::build(path, config, Clock::system(), &runtime, true)?;
     for (name, plugin) in app.plugins() {
         tell(format_args!("plugin     ok: {name} {}, {}", plugin.version(), plugin.summary()));
-    }
-    let runtime = super::runtime()?;
-    let faults = {
-        let _within = runtime.enter();
-        app.try_files()
-    };
-    if !faults.is_empty() {
-        return Err(super::tell(path, &faults));
     }
     if arguments.offline {
         return Ok(());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{ConfigArgument, Failure, log};
-use crate::app::{App, Faults, Reload};
+use crate::app::{Faults, Reload};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, Warning};
 use crate::shutdown;
@@ -30,8 +30,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let level = log::start(config.log);
     warn(&warnings);
     let clock = arguments.wall_clock.map_or_else(Clock::system, Clock::with_stopped_wall);
-    let app = App::build(config, clock).map_err(|faults| super::tell(path, &faults.0))?;
     let runtime = super::runtime()?;
+    let app = super::build(path, config, clock, &runtime, false)?;
     let (path, strict) = (path.clone(), arguments.strict);
     let ended = runtime.block_on(async {
         let reload = Reload {

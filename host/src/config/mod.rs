@@ -13,6 +13,7 @@ mod ini;
 mod keys;
 mod numbers;
 mod pbx;
+mod places;
 mod plugin;
 mod proxy;
 mod secret;
@@ -38,6 +39,9 @@ pub use self::filter::{Filter, Pattern};
 pub(crate) use self::ini::is_value;
 pub use self::keys::{SECTIONS, SectionKeys};
 pub use self::pbx::{PbxConfig, PbxSource};
+pub use self::places::Places;
+#[cfg(test)]
+pub(crate) use self::plugin::MOST_MEMORY;
 pub use self::plugin::{EMBEDDED_PLUGINS, PluginConfig, PluginSource, Setting};
 pub use self::proxy::Proxy;
 pub use self::secret::Secret;
@@ -78,6 +82,8 @@ pub struct Config {
     pub console: Option<std::net::SocketAddr>,
     /// What is logged and how.
     pub log: LogConfig,
+    /// Where all of it stands.
+    pub places: Places,
 }
 
 /// A file without fault.
@@ -148,8 +154,8 @@ impl Draft<'_> {
         let endpoints = self.all(&keys::WEBHOOK, "an address to send to", webhook::read);
         let plugins = self.all(&keys::PLUGIN, "", plugin::read);
         self.warn_of_idle_plugins(&endpoints);
-        let named = endpoints.iter().flat_map(|endpoint| &endpoint.plugins);
-        let plugins = plugin::with_embedded(self.file.path, plugins, named);
+        let places = Places::new(self.file.path, self.document);
+        let plugins = plugin::with_embedded(&places, plugins, &endpoints);
         let storage = self.single(&keys::STORAGE, service::storage);
         let (storage, retention) =
             storage.unwrap_or_else(|| (self.file.resolve(service::DATABASE), service::RETENTION));
@@ -165,6 +171,7 @@ impl Draft<'_> {
             retention,
             console: self.single(&keys::CONSOLE, service::console).unwrap_or(service::CONSOLE),
             log: self.single(&keys::LOG, service::log).unwrap_or_default(),
+            places,
         }
     }
 
