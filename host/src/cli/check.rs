@@ -29,7 +29,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     tell(format_args!("settings   ok: {}", path.display()));
     let runtime = super::runtime()?;
-    let app = super::build(path, config, Clock::system(), &runtime, true)?;
+    let built = {
+        let _within = runtime.enter();
+        super::build(config, Clock::system(), true)
+    };
+    let app = built.map_err(|faults| super::tell(path, &faults.0))?;
     for (name, plugin) in app.plugins() {
         tell(format_args!("plugin     ok: {name} {}, {}", plugin.version(), plugin.summary()));
     }

@@ -174,26 +174,17 @@ fn tell(path: &Path, faults: &[String]) -> Failure {
     Failure::Settings
 }
 
-/// Loads all that the settings name, or tells all that is wrong with it; if `thorough`, also with
-/// what is trusted where no certificate is named.
-fn build(
-    path: &Path,
-    config: Config,
-    clock: Clock,
-    runtime: &Runtime,
-    thorough: bool,
-) -> Result<App, Failure> {
+/// Loads all that the settings name. The faults are all that there are; if `thorough`, those of what
+/// is trusted where no certificate is named, too. Call it within a tokio runtime.
+fn build(config: Config, clock: Clock, thorough: bool) -> Result<App, Faults> {
     let mut faults = app::storage_faults(&config);
-    faults.extend({
-        let _within = runtime.enter();
-        app::certificate_faults(&config, thorough)
-    });
+    faults.extend(app::certificate_faults(&config, thorough));
     match App::build(config, clock) {
         Ok(app) if faults.is_empty() => return Ok(app),
         Ok(_) => {}
         Err(Faults(more)) => faults.extend(more),
     }
-    Err(tell(path, &faults))
+    Err(Faults(faults))
 }
 
 /// The runtime that all commands share.

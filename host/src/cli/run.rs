@@ -31,7 +31,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     warn(&warnings);
     let clock = arguments.wall_clock.map_or_else(Clock::system, Clock::with_stopped_wall);
     let runtime = super::runtime()?;
-    let app = super::build(path, config, clock, &runtime, false)?;
+    let built = {
+        let _within = runtime.enter();
+        super::build(config, clock, false)
+    };
+    let app = built.map_err(|faults| super::tell(path, &faults.0))?;
     let (path, strict) = (path.clone(), arguments.strict);
     let ended = runtime.block_on(async {
         let reload = Reload {
