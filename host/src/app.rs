@@ -4,6 +4,7 @@
 mod files;
 mod health;
 mod operator;
+mod preflight;
 mod record;
 mod reload;
 mod replace;
@@ -27,6 +28,7 @@ use tokio::time::MissedTickBehavior;
 use self::files::Files;
 use self::health::Health;
 pub use self::operator::{Operator, Replay, Tally, deliveries, each, goes_to};
+pub use self::preflight::{certificate_faults, storage_faults};
 pub use self::record::record;
 pub use self::reload::Reload;
 use self::reload::{Service, restored};
@@ -38,7 +40,7 @@ use self::sources::Sources;
 use crate::clock::Clock;
 use crate::config::{Config, PbxConfig};
 use crate::console;
-use crate::delivery::{Changes, Delivery, Judge, probe, try_settings};
+use crate::delivery::{Changes, Delivery, Judge, probe};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, SqliteOutbox};
 pub use crate::pipeline::Observer;
@@ -121,24 +123,6 @@ impl App {
             probes.push(Probe { what: "webhook", name: endpoint.name.clone(), found });
         }
         probes
-    }
-
-    /// Tries certificates and keys that the settings name, and says what is wrong with them.
-    /// Nothing is sent. Call it within a tokio runtime.
-    pub fn try_files(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        for (name, settings) in settings::watchers(&self.config) {
-            if let Err(error) = Sources::prepare(&name, settings, &self.clock, &self.metrics) {
-                faults.push(format!("{error:#}"));
-            }
-        }
-        for endpoint in &self.config.endpoints {
-            let settings = settings::delivery(endpoint, self.config.console);
-            if let Err(error) = try_settings(&settings) {
-                faults.push(format!("while preparing the endpoint {}: {error:#}", endpoint.name));
-            }
-        }
-        faults
     }
 
     async fn probe_pbx(&self, pbx: &PbxConfig) -> anyhow::Result<String> {

@@ -155,6 +155,10 @@ impl Surroundings for Nothing {
         Err(io::ErrorKind::NotFound.into())
     }
 
+    fn is_folder(&self, _: &Path) -> bool {
+        false
+    }
+
     fn is_file(&self, path: &Path) -> bool {
         path.extension().is_some()
     }

@@ -3,6 +3,7 @@
 //! A peer is trusted if the operating system trusts it, or if one of the certificates in the
 //! configured file does; the file adds to the system's trust and does not replace it.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,6 +23,20 @@ use rustls_platform_verifier::Verifier;
 struct AcceptAnyone {
     /// Signatures are still checked, so that a broken peer is told from an unknown one.
     provider: Arc<CryptoProvider>,
+}
+
+/// A file of the settings that cannot be used; goes with the error that says why.
+#[derive(Debug)]
+pub struct Unusable {
+    /// The setting that names it.
+    pub setting: &'static str,
+    doing: String,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.doing)
+    }
 }
 
 /// What we show of ourselves, both in PEM format.
@@ -44,7 +59,7 @@ pub fn client_config(
     identity: Option<Identity<'_>>,
 ) -> anyhow::Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let extra = ca_file.map(certificates).transpose()?.unwrap_or_default();
+    let extra = ca_file.map(|file| certificates(file, "ca_file")).transpose()?.unwrap_or_default();
     let verifier: Arc<dyn ServerCertVerifier> = if insecure {
         Arc::new(AcceptAnyone { provider: Arc::clone(&provider) })
     } else {
@@ -60,10 +75,14 @@ pub fn client_config(
     let Some(Identity { certificate, key }) = identity else {
         return Ok(builder.with_no_client_auth());
     };
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("while reading the client's key in {}", key.display()))?;
-    builder.with_client_auth_cert(certificates(certificate)?, secret).with_context(|| {
-        format!("while matching {} with the key in {}", certificate.display(), key.display())
+    let key_unusable = |doing| Unusable { setting: "client_key", doing };
+    let secret = PrivateKeyDer::from_pem_file(key).with_context(|| {
+        key_unusable(format!("while reading the client's key in {}", key.display()))
+    })?;
+    let chain = certificates(certificate, "client_certificate")?;
+    builder.with_client_auth_cert(chain, secret).with_context(|| {
+        let (certificate, key) = (certificate.display(), key.display());
+        key_unusable(format!("while matching {certificate} with the key in {key}"))
     })
 }
 
@@ -104,12 +123,18 @@ pub fn explain(error: &Error) -> String {
     format!("{hint} ({error})")
 }
 
-fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let found: Vec<_> = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("while reading the CA certificates in {}", file.display()))?;
-    ensure!(!found.is_empty(), "{} holds no certificate in PEM format", file.display());
-    Ok(found)
+/// The certificates in a file that this setting names.
+fn certificates(
+    file: &Path,
+    setting: &'static str,
+) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let read = || {
+        let found: Vec<_> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect)?;
+        ensure!(!found.is_empty(), "{} holds no certificate in PEM format", file.display());
+        Ok(found)
+    };
+    let doing = || format!("while reading the certificates in {}", file.display());
+    read().with_context(|| Unusable { setting, doing: doing() })
 }
 
 impl ServerCertVerifier for AcceptAnyone {

@@ -520,6 +520,22 @@ fn check_names_every_import_that_is_refused_and_why() {
 // === Cases ===
 
 #[test]
+fn a_case_whose_events_are_missing_is_named() {
+    let folder = folder();
+    let path = EXAMPLE.display().to_string();
+    let cases = folder.path().join("cases");
+    for name in ["ringing", "end"] {
+        fs::create_dir_all(cases.join(name)).unwrap();
+    }
+    fs::write(cases.join("ringing/event.json"), plugin(&["samples", "ringing"]).out).unwrap();
+    fs::write(cases.join("end/events.json"), plugin(&["samples", "end"]).out).unwrap();
+    let ended = plugin(&["test", &path, "--cases", &cases.display().to_string()]);
+    assert_eq!(ended.code, Some(2));
+    let told = format!("there is no event.json in {}", cases.join("end").display());
+    assert!(ended.err.contains(&told), "{}", ended.err);
+}
+
+#[test]
 fn cases_hold_what_comes_against_what_must_come() {
     let folder = folder();
     let path = EXAMPLE.display().to_string();

@@ -90,6 +90,40 @@ async fn a_plugin_file_that_is_no_component_stops_the_start() {
     let said = text(&checked.stderr);
     assert_eq!(checked.status.code(), Some(2), "{said}");
     assert!(said.contains("broken") && said.contains("component"), "{said}");
+    assert!(said.contains("[plugin.broken] file: plugin \"broken\""), "{said}");
+}
+
+#[tokio::test]
+async fn check_tells_at_once_all_that_keeps_the_service_from_starting() {
+    let (pbx, receiver) = office().await;
+    let ini = Ini::new(&pbx, &receiver.url())
+        .webhook("ca_file = ca.pem")
+        .webhook("plugins = one, two")
+        .section("plugin.one", &["file = one.wasm"])
+        .section("plugin.two", &["file = two.wasm"])
+        .section("directory", &["file = people.csv"]);
+    for name in ["ca.pem", "one.wasm", "two.wasm", "people.csv"] {
+        std::fs::write(ini.folder().join(name), "nothing of the kind").expect("it is written");
+    }
+    std::fs::write(ini.database(), "no database").expect("it is written");
+    let checked = check(&ini, &["--offline"]).await;
+    let said = text(&checked.stderr);
+    assert_eq!(checked.status.code(), Some(2), "{said}");
+    for part in [
+        "[storage] path: ",
+        "[webhook] ca_file: ",
+        "[directory] file: ",
+        "[plugin.one] file: ",
+        "[plugin.two] file: ",
+        "callhook: 5 errors in ",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    let ended = run(Callhook::command(&["run", "--config"]).arg(ini.path()));
+    let said_by_run = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said_by_run}");
+    assert!(said_by_run.contains("callhook: 5 errors in "), "{said_by_run}");
+    assert_eq!(std::fs::read(ini.database()).expect("it is there"), b"no database");
 }
 
 #[tokio::test]
@@ -123,6 +157,7 @@ async fn check_tries_certificates_without_the_network() {
     let said = text(&checked.stderr);
     assert_eq!(checked.status.code(), Some(2), "{said}");
     assert!(said.contains("endpoint webhook") && said.contains("ca.pem"), "{said}");
+    assert!(said.contains("callhook.ini:11: [webhook] ca_file: "), "{said}");
 }
 
 #[test]
@@ -140,6 +175,7 @@ fn what_convert_prints_is_sound_once_the_secret_is_there() {
     for part in ["fill in [pbx]", "plain-post", "WEBHOOK_URL_2"] {
         assert!(notes.contains(part), "{part:?} is not in {notes}");
     }
+    assert!(text(&converted.stdout).contains("\nplugins = plain-post\n"));
     std::fs::write(&new, converted.stdout).expect("it is written");
     let check = || run(Callhook::command(&["check", "--offline", "--config"]).arg(&new));
     let said = text(&check().stderr);

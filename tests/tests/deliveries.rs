@@ -218,6 +218,14 @@ async fn an_export_holds_everything_and_wrong_words_say_what_is_right() {
     let call = rows[2]["event_data"]["id"].clone();
     assert!(!call.is_null());
     assert_eq!(office.list(&["--limit", "2"]).len(), 2);
+    let cut = office.callhook(&["deliveries", "list"], &["--limit", "2"]);
+    assert_eq!(String::from_utf8_lossy(&cut.stdout).lines().count(), 2);
+    let told = String::from_utf8_lossy(&cut.stderr).into_owned();
+    assert_eq!(told, "note: there are more than these 2; see --limit\n");
+    let whole = office.callhook(&["deliveries", "list"], &["--limit", "3"]);
+    assert!(whole.stderr.is_empty(), "{whole:?}");
+    let json = office.callhook(&["deliveries", "list", "--json"], &["--limit", "2"]);
+    assert!(json.stderr.is_empty(), "{json:?}");
     assert_eq!(office.list(&["--since", "1h"]).len(), 3);
     assert_eq!(office.list(&["--until", "1h"]).len(), 0);
 
@@ -238,9 +246,18 @@ async fn an_export_holds_everything_and_wrong_words_say_what_is_right() {
     said(
         &["replay"],
         &["--from", "2h", "--to", "1h", "--endpoint", "nobody"],
-        1,
+        2,
         "no endpoint nobody",
     );
+    for command in ["list", "export", "retry", "bury"] {
+        let near = "no endpoint webhok in the settings; did you mean webhook?";
+        said(&["deliveries", command], &["--endpoint", "webhok"], 2, near);
+    }
+    said(&["deliveries", "resume", "nobody"], &[], 2, "no endpoint nobody");
+    let delivered = id(&rows[0]);
+    let already = format!("{delivered}: delivered already");
+    said(&["deliveries", "retry", delivered], &[], 1, &already);
+    said(&["deliveries", "bury", delivered], &[], 1, &already);
     assert!(hook.stop().await.success());
 }
 

@@ -86,7 +86,7 @@ fn a_plugin_without_a_section_is_told_with_the_one_that_it_lacks() {
     let settings = Settings::new("plugins = template\n");
     let [told] = settings.complaints(&["check", "--offline"]).try_into().expect("one complaint");
     let expected =
-        "callhook.ini: [plugin.template] body: setting `body`: nothing says what to send";
+        "callhook.ini:9: [plugin.template] body: setting `body`: nothing says what to send";
     assert!(told.starts_with(expected), "{told}");
 }
 

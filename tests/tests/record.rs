@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use callhook::calls::replay;
@@ -210,4 +211,20 @@ async fn a_recording_ends_by_itself_after_its_time() {
 
     let again = Recorder::spawn(&ini, &file, &["--for", "1s"]);
     assert_eq!(again.ended().await.code(), Some(1), "what was recorded is not overwritten");
+}
+
+#[tokio::test]
+async fn where_nothing_was_recorded_the_same_command_may_be_tried_again() {
+    let pbx = Pbx::small_office().start().await.expect("the exchange starts");
+    pbx.faults().refuse_logins(true);
+    let ini = Ini::new(&pbx, "http://127.0.0.1:9/");
+    let file = ini.folder().join("calls.jsonl");
+    let recorder = Recorder::spawn(&ini, &file, &["--for", "1s"]);
+    assert_eq!(recorder.ended().await.code(), Some(1), "nothing was recorded");
+    assert!(!file.exists());
+    pbx.faults().refuse_logins(false);
+    let recorder = Recorder::start(&ini, &file, &["--for", "3s"]).await;
+    assert!(recorder.ended().await.success());
+    let mode = fs::metadata(&file).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

@@ -54,7 +54,7 @@ pub struct Replay {
 }
 
 /// How many an operation concerned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Requests that were changed or made.
     pub done: u64,
@@ -64,6 +64,8 @@ pub struct Tally {
     pub judged: u64,
     /// Events that were left out, because they only mattered while they were new.
     pub skipped: u64,
+    /// Deliveries that were named, but stand where nothing can be done about them.
+    pub untouched: Vec<(String, DeliveryState)>,
 }
 
 /// Changes what is kept.
@@ -83,7 +85,9 @@ impl Operator {
     /// could make none, today's plugins make some; selected replies that one could not judge are
     /// judged by today's.
     pub fn retry(&mut self, which: &Selection) -> anyhow::Result<Tally> {
-        let mut tally = Tally::default();
+        // A dead letter of a plugin is dead, so it is not among these.
+        let untouched = self.named_in(which, |state| state == DeliveryState::Delivered)?;
+        let mut tally = Tally { untouched, ..Tally::default() };
         for (event, endpoint) in self.dead_letters(which)? {
             let scope = Scope { endpoint: Some(endpoint), popups: true };
             self.again(&[event], &scope, &mut tally)?;
@@ -98,11 +102,26 @@ impl Operator {
     /// Makes the selected requests that wait dead for this reason. Fails, and changes nothing, if
     /// one that is named does not exist.
     pub fn bury(&mut self, which: &Selection, reason: &str) -> anyhow::Result<Tally> {
+        let untouched = self.named_in(which, |state| state != DeliveryState::Waiting)?;
+        Ok(Tally { done: self.editor.bury(which, reason)?, untouched, ..Tally::default() })
+    }
+
+    /// Those of the named deliveries whose state is such. Fails if one does not exist.
+    fn named_in(
+        &self,
+        which: &Selection,
+        such: impl Fn(DeliveryState) -> bool,
+    ) -> anyhow::Result<Vec<(String, DeliveryState)>> {
+        let mut found = Vec::new();
         if let Selection::Ids(ids) = which {
-            let scan = self.editor.scan();
-            ids.iter().try_for_each(|id| named(scan, id).map(drop))?;
+            for id in ids {
+                let state = named(self.editor.scan(), id)?.row.state;
+                if such(state) {
+                    found.push((id.clone(), state));
+                }
+            }
         }
-        Ok(Tally { done: self.editor.bury(which, reason)?, ..Tally::default() })
+        Ok(found)
     }
 
     /// Makes new requests of stored events.
@@ -285,3 +304,7 @@ fn dead_letter(
     let event = serde_json::from_str(&event).with_context(|| format!("while reading {id}"))?;
     Ok(Some((StoredEvent::new(&event)?, row.endpoint.clone())))
 }
+
+#[cfg(test)]
+#[path = "operator_tests.rs"]
+mod tests;

@@ -23,9 +23,10 @@ pub async fn record(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let doing = || format!("while recording to {}", file.display());
-    let writer = Writer::create(file, header(config, pbx, masked)).with_context(doing)?;
     let watcher = Watcher::new(settings::watcher(config, pbx), Clock::system(), Metrics::default())
         .with_context(|| format!("while preparing to watch the PBX {}", pbx.name))?;
+    let existed = file.exists();
+    let writer = Writer::create(file, header(config, pbx, masked)).with_context(doing)?;
     let (seen, notices) = mpsc::channel(NOTICES);
     let (stop, stopped) = watch::channel(false);
     let mut writing = tokio::task::spawn_blocking(move || write_down(writer, notices));
@@ -41,7 +42,11 @@ pub async fn record(
         None => writing.await,
     };
     let notices = written.with_context(doing)?.with_context(doing)?;
-    tracing::info!(notices, masked, "Recorded.");
+    if notices == 0 {
+        leave_as_found(file, existed).with_context(doing)?;
+    } else {
+        tracing::info!(notices, masked, "Recorded.");
+    }
     ensure!(notices > 0, "the PBX was not watched in that time, so nothing was recorded");
     Ok(())
 }
@@ -59,6 +64,15 @@ fn header(config: &Config, pbx: &PbxConfig, masked: bool) -> Header {
     }
 }
 
+/// Takes the first line back, so that the same command may be tried again.
+fn leave_as_found(file: &Path, existed: bool) -> std::io::Result<()> {
+    if !existed {
+        return std::fs::remove_file(file);
+    }
+    // It was empty; or it is a pipe, which cannot be emptied.
+    if file.is_file() { std::fs::write(file, "") } else { Ok(()) }
+}
+
 /// Writes until nobody tells anything more. Gives the number of notices.
 fn write_down(
     mut writer: Writer<std::fs::File>,
@@ -73,4 +87,27 @@ fn write_down(
         count += 1;
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn where_nothing_was_recorded_the_file_is_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let ini = folder.path().join("callhook.ini");
+        let pbx = "[pbx]\nurl = http://127.0.0.1:9\nclient_id = a\nclient_secret = b\n";
+        std::fs::write(&ini, format!("{pbx}[webhook]\nurl = http://127.0.0.1:9\n")).unwrap();
+        let config = Config::load(&ini).unwrap().config;
+        let (fresh, empty) = (folder.path().join("fresh"), folder.path().join("empty"));
+        std::fs::write(&empty, "").unwrap();
+        for file in [&fresh, &empty, &fresh, &empty] {
+            let pbx = config.pbxs.first().unwrap();
+            let error = record(&config, pbx, file, false, async {}).await.unwrap_err();
+            assert!(error.to_string().contains("nothing was recorded"), "{error:#}");
+        }
+        assert!(!fresh.exists());
+        assert_eq!(std::fs::read(&empty).unwrap(), b"");
+    }
 }

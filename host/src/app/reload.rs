@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::files::Files;
 use super::health::{Health, Watched};
+use super::preflight::certificate_faults;
 use super::replace::{Waiting, tell_metrics};
 use super::settings::{self, Faults, Loaded};
 use super::sources::Sources;
@@ -162,7 +163,16 @@ impl Service {
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let outbox = Arc::clone(&self.outbox);
         in_background(move || {
-            let loaded = plugins::aside(|| settings::load(&config, &runtime))?;
+            let loaded = plugins::aside(|| settings::load(&config, &runtime));
+            let mut faults = certificate_faults(&config, false);
+            let loaded = match loaded {
+                Ok(loaded) if faults.is_empty() => loaded,
+                Ok(_) => return Err(Faults(faults)),
+                Err(Faults(more)) => {
+                    faults.extend(more);
+                    return Err(Faults(faults));
+                }
+            };
             let settings = config.endpoints.iter().map(|hook| settings::delivery(hook, console));
             let workers = changes.prepare(settings.collect())?;
             let mut watchers = BTreeMap::new();

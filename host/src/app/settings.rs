@@ -10,7 +10,9 @@ use crate::config::{
     Config, EndpointConfig, PbxConfig, PluginConfig, PluginSource as Source, ServedEvent,
 };
 use crate::delivery::EndpointSettings;
-use crate::plugins::{Directory, LoadError, Plugin, PluginSource, PluginSpec, Runtime};
+use crate::plugins::{
+    Directory, LoadError, LoadErrorKind, Plugin, PluginSource, PluginSpec, Runtime,
+};
 use crate::routes::Route;
 use crate::source::callcontrol;
 
@@ -35,16 +37,28 @@ pub(super) struct Loaded {
 
 /// Loads what the settings name. The faults are all that there are.
 pub(super) fn load(config: &Config, runtime: &Runtime) -> Result<Loaded, Faults> {
-    let directory = Arc::new(directory(config)?);
-    let plugins = plugins(config, runtime, &directory)?;
-    Ok(Loaded { directory, plugins })
+    // Plugins are tried without the people, too, so that all that is wrong is told at once.
+    let (people, mut faults) = match directory(config) {
+        Ok(people) => (people, Vec::new()),
+        Err(Faults(faults)) => (Directory::default(), faults),
+    };
+    let directory = Arc::new(people);
+    match plugins(config, runtime, &directory) {
+        Ok(plugins) if faults.is_empty() => return Ok(Loaded { directory, plugins }),
+        Ok(_) => {}
+        Err(Faults(more)) => faults.extend(more),
+    }
+    Err(Faults(faults))
 }
 
 /// The people of the company.
 pub fn directory(config: &Config) -> Result<Directory, Faults> {
     match &config.directory {
         None => Ok(Directory::default()),
-        Some(path) => Directory::load(path).map_err(|error| Faults(vec![error.to_string()])),
+        Some(path) => Directory::load(path).map_err(|error| {
+            let place = config.places.of("directory", "directory", "file");
+            Faults(vec![format!("{place} {error}")])
+        }),
     }
 }
 
@@ -76,7 +90,7 @@ fn plugins(
                 );
                 loaded.insert(plugin.name.clone(), Arc::new(ready));
             }
-            Err(error) => faults.extend(plugin_faults(plugin, &error)),
+            Err(error) => faults.extend(load_faults(plugin, &error)),
         }
     }
     if faults.is_empty() { Ok(loaded) } else { Err(Faults(faults)) }
@@ -96,6 +110,17 @@ pub fn plugin_spec(plugin: &PluginConfig) -> PluginSpec {
         settings: plugin.settings.iter().map(setting).collect(),
         deadline: plugin.deadline,
         memory: plugin.memory,
+    }
+}
+
+/// Why a plugin of the settings cannot be loaded, a line each, with its place there.
+fn load_faults(plugin: &PluginConfig, error: &LoadError) -> Vec<String> {
+    let faults = plugin_faults(plugin, error);
+    match plugin.place_of_code() {
+        Some(place) if !matches!(error.kind, LoadErrorKind::Settings(_)) => {
+            faults.into_iter().map(|fault| format!("{place} {fault}")).collect()
+        }
+        _ => faults,
     }
 }
 
@@ -179,5 +204,54 @@ pub(super) fn delivery(endpoint: &EndpointConfig, console: Option<SocketAddr>) -
         name: endpoint.name.clone(),
         url: endpoint.url.clone(),
         delivery: endpoint.delivery.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::app::App;
+    use crate::clock::Clock;
+
+    #[test]
+    fn all_that_is_wrong_with_named_files_is_told_at_once_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("a.wasm", ""), ("b.wasm", "no wasm"), ("people.csv", "name\nAlice\n")]
+        {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let ini = folder.path().join("callhook.ini");
+        let pbx = "[pbx]\nurl = http://127.0.0.1\nclient_id = a\nclient_secret = b\n";
+        let hook = "[webhook]\nurl = http://127.0.0.1\nplugins = a, b, template\n";
+        let rest = "[plugin.a]\nfile = a.wasm\n[plugin.b]\n\nfile = b.wasm\n[directory]\nfile = people.csv\n";
+        fs::write(&ini, format!("{pbx}{hook}{rest}")).unwrap();
+        let config = Config::load(&ini).unwrap().config;
+        let Err(Faults(faults)) = App::build(config, Clock::system()) else { panic!("no faults") };
+        let here = format!("{}/", folder.path().display());
+        let told: Vec<String> = faults.iter().map(|fault| fault.replace(&here, "")).collect();
+        for (fault, expected) in told.iter().zip([
+            "callhook.ini:14: [directory] file: people.csv:1: ",
+            "callhook.ini:9: [plugin.a] file: plugin \"a\" (a.wasm): the file is empty",
+            "callhook.ini:12: [plugin.b] file: plugin \"b\" (b.wasm): this is not a WebAssembly component",
+            "callhook.ini:7: [plugin.template] body: setting `body`: nothing says what to send",
+        ]) {
+            assert!(fault.starts_with(expected), "{fault}");
+        }
+        assert_eq!(told.len(), 4, "{told:#?}");
+    }
+
+    #[test]
+    fn as_much_memory_may_be_set_as_can_be_granted() {
+        let plugin = |memory| PluginSpec {
+            memory,
+            ..plugin_spec(&PluginConfig::new("plain-get", Source::Embedded("plain-get".to_owned())))
+        };
+        let runtime = Runtime::new().unwrap();
+        let most = crate::config::MOST_MEMORY << 20;
+        let load = |memory| runtime.load(&plugin(memory), &Arc::default());
+        assert!(load(most).is_ok());
+        assert!(matches!(load(most + 1).unwrap_err().kind, LoadErrorKind::TooMuchMemory(_)));
     }
 }

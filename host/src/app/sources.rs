@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -52,7 +53,9 @@ impl Sources {
         let (stop, stopped) = watch::channel(false);
         let (own, of_one) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
-        tasks.spawn(watcher.run(own, stopped));
+        // Every line of the log that a watcher writes names its PBX.
+        tasks
+            .spawn(watcher.run(own, stopped).instrument(tracing::error_span!("watch", pbx = name)));
         tasks.spawn(label(place, of_one, self.inputs.clone()));
         self.running.insert(name.to_owned(), Source { settings, stop, tasks });
     }
@@ -94,5 +97,64 @@ async fn label(place: usize, mut from: mpsc::Receiver<Notice>, to: mpsc::Sender<
         if to.send(Input::Seen(place, notice)).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Secret;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_logged_of_a_pbx_names_it() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _logged_here = tracing::subscriber::set_default(subscriber);
+        let (inputs, _pipeline) = mpsc::channel(1);
+        let mut sources = Sources::new(inputs, Clock::system(), Metrics::default());
+        let settings = Settings {
+            // Nobody listens on the port of the discard protocol.
+            url: "http://127.0.0.1:9".parse().unwrap(),
+            client_id: "callhook".to_owned(),
+            client_secret: Secret::new("secret"),
+            recordings: false,
+            callbacks: Duration::ZERO,
+            snapshot_every: Duration::from_secs(45),
+            ca_file: None,
+            insecure: false,
+        };
+        sources.start_all(vec![("prague".to_owned(), settings)]).unwrap();
+        let told = || String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let waited = tokio::time::timeout(Duration::from_secs(10), async {
+            while !told().contains("The PBX is not watched at the moment.") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{}", told());
+        let told = told();
+        assert!(told.lines().all(|line| line.contains("watch{pbx=\"prague\"}: ")), "{told}");
+        sources.stop_all_but(&[]).await;
     }
 }

@@ -22,17 +22,24 @@ pub struct Case {
     folder: PathBuf,
 }
 
-/// The cases in a folder, by name. Fails if there are none.
+/// The cases in a folder, by name. Fails if there are none, or if a folder there is no case: who
+/// made it takes it for one that holds.
 pub fn cases(folder: &Path) -> anyhow::Result<Vec<Case>> {
     let entries = fs::read_dir(folder)
         .with_context(|| format!("{}: the folder of cases cannot be read", folder.display()))?;
-    let mut cases = Vec::new();
+    let (mut cases, mut empty) = (Vec::new(), Vec::new());
     for entry in entries {
         let folder = entry.context("while reading the folder of cases")?.path();
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if folder.join("event.json").is_file() {
-            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
             cases.push(Case { name, folder });
+        } else if folder.is_dir() && !name.starts_with('.') {
+            empty.push(folder.display().to_string());
         }
+    }
+    if !empty.is_empty() {
+        empty.sort();
+        bail!("there is no event.json in {}", empty.join(", "));
     }
     if cases.is_empty() {
         bail!("{}: there is no NAME/event.json in it", folder.display());
@@ -187,6 +194,31 @@ mod tests {
         let mut differences = Vec::new();
         compare(expected, &came, "", &mut differences);
         differences
+    }
+
+    #[test]
+    fn a_folder_without_events_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["answered", "missed", "lost", ".git"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("notes.txt"), "").unwrap();
+        fs::write(folder.path().join("answered/event.json"), "{}").unwrap();
+        fs::write(folder.path().join("missed/events.json"), "{}").unwrap();
+        let said = cases(folder.path()).unwrap_err().to_string();
+        let of = |name| folder.path().join(name).display().to_string();
+        assert_eq!(said, format!("there is no event.json in {}, {}", of("lost"), of("missed")));
+        fs::rename(
+            folder.path().join("missed/events.json"),
+            folder.path().join("missed/event.json"),
+        )
+        .unwrap();
+        fs::remove_dir(folder.path().join("lost")).unwrap();
+        let found = cases(folder.path()).unwrap();
+        assert_eq!(
+            found.iter().map(|case| &*case.name).collect::<Vec<_>>(),
+            ["answered", "missed"]
+        );
     }
 
     #[test]

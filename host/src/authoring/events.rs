@@ -52,7 +52,9 @@ pub fn named_events(name: &str) -> anyhow::Result<Vec<Step>> {
         return Ok(found.into_iter().map(given).collect());
     }
     let known = || samples::ALL.iter().flat_map(|sample| [sample.name, sample.call]);
-    let hint = match nearest(name, known()) {
+    // Beginnings come first: `ring` is far from `ringing` if letters are counted.
+    let begun = || (name.len() > 2).then(|| known().find(|it| it.starts_with(name))).flatten();
+    let hint = match nearest(name, known()).or_else(|| begun().map(str::to_owned)) {
         Some(near) => format!("did you mean {near}?"),
         None => "`callhook plugin samples` lists them".to_owned(),
     };
@@ -181,5 +183,22 @@ fn unknown(given: &Value, known: &Value) -> Option<String> {
             })
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_known_is_answered_with_one_that_is() {
+        let said = |name| named_events(name).unwrap_err().to_string();
+        for (name, near) in [("rining", "ringing"), ("ring", "ringing"), ("answ", "answered")] {
+            assert_eq!(
+                said(name),
+                format!("there is no sample event {name:?}; did you mean {near}?")
+            );
+        }
+        assert!(said("x").ends_with("`callhook plugin samples` lists them"));
     }
 }

@@ -13,7 +13,7 @@ use url::Url;
 use crate::app::{self, Faults};
 use crate::config::{
     Config, ConfigError, Credentials, EMBEDDED_PLUGINS, EndpointConfig, Fault, Loaded, Machine,
-    PluginConfig, PluginSource, Secret, Setting, nearest,
+    PluginConfig, PluginSource, Secret, Setting, Surroundings as _, nearest,
 };
 use crate::hosts::{Hosts, Target};
 use crate::plugins::{Directory, PluginSpec};
@@ -260,7 +260,7 @@ fn settings(path: &Path, plugin: &str) -> Result<Config, Faults> {
         })
     };
     let (pbx, webhook) = (missing("pbx"), missing("webhook"));
-    let text = fs::read_to_string(path).ok().filter(|_| pbx || webhook);
+    let text = if pbx || webhook { Machine.read(path).ok() } else { None };
     let Some(mut text) = text else { return Err(faults(&errors)) };
     if pbx {
         text.push_str("\n[pbx]\nurl = http://127.0.0.1\nclient_id = none\nclient_secret = none\n");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{ConfigArgument, Failure, log};
-use crate::app::{App, Probe};
+use crate::app::Probe;
 use crate::clock::Clock;
 use crate::config::{Loaded, LogConfig, LogLevel};
 
@@ -28,17 +28,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         tell(format_args!("warning    {warning}"));
     }
     tell(format_args!("settings   ok: {}", path.display()));
-    let app = App::build(config, Clock::system()).map_err(|faults| super::tell(path, &faults.0))?;
+    let runtime = super::runtime()?;
+    let built = {
+        let _within = runtime.enter();
+        super::build(config, Clock::system(), true)
+    };
+    let app = built.map_err(|faults| super::tell(path, &faults.0))?;
     for (name, plugin) in app.plugins() {
         tell(format_args!("plugin     ok: {name} {}, {}", plugin.version(), plugin.summary()));
-    }
-    let runtime = super::runtime()?;
-    let faults = {
-        let _within = runtime.enter();
-        app.try_files()
-    };
-    if !faults.is_empty() {
-        return Err(super::tell(path, &faults));
     }
     if arguments.offline {
         return Ok(());

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Failure;
-use crate::config::is_value;
+use crate::config::{is_value, read_text};
 
 /// What is to be filled in by hand.
 const PBX: &str = "\
@@ -42,7 +42,7 @@ struct Converted {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.file;
-    let bytes = match std::fs::read(path) {
+    let bytes = match read_text(path) {
         Ok(bytes) => bytes,
         Err(error) => return Err(super::tell(path, &[format!("it cannot be read: {error}")])),
     };
@@ -72,13 +72,13 @@ fn convert(text: &str) -> Option<Converted> {
     new.ini.push_str(PBX);
     new.notes.push("fill in [pbx]: url, client_id, and the key in the file pbx_secret".to_owned());
     new.section("webhook");
+    new.address(&first, "");
     if post {
         new.note(
-            "POST = 1: the plugin plain-post, which sends the same as JSON, is not part of this \
-             version; until it is, this address gets GET requests",
+            "POST = 1: the plugin plain-post sends the same as JSON; plugins/plain-post says how",
         );
+        new.line("", "plugins", "plain-post");
     }
-    new.address(&first, "");
     if let Some(monitor) = monitor {
         new.section("webhook.monitor");
         new.address(&monitor, "");
@@ -187,6 +187,7 @@ impl Converted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn the_usual_file_becomes_an_endpoint_and_a_mirror() {
@@ -208,14 +209,32 @@ mod tests {
                    POST=1\nWEBHOOK_URL_2=https://second.example/\nLOGLEVEL=5\n";
         let new = convert(old).unwrap();
         for part in [
-            "; POST = 1: the plugin plain-post",
-            "\nurl = https://crm.example/post\n",
+            "\nurl = https://crm.example/post\n; POST = 1: the plugin plain-post",
+            "\nplugins = plain-post\n",
             "\n;[webhook.second]\n;url = https://second.example/\n;user = 100-199\n",
             "; not converted, since callhook has nothing like it: LOGLEVEL.",
         ] {
             assert!(new.ini.contains(part), "{part:?} is not in {}", new.ini);
         }
         assert_eq!(new.notes.len(), 4, "{:?}", new.notes);
+    }
+
+    #[test]
+    fn what_comes_of_post_loads_and_posts() {
+        let old = "POST=1\nWEBHOOK_POST_URL=https://me:pass@crm.example/post\n\
+                   WEBHOOK_URL_MONITOR=https://mirror.example/\n";
+        let new = convert(old).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("callhook.ini");
+        std::fs::write(folder.path().join("pbx_secret"), "key\n").unwrap();
+        std::fs::write(&path, &new.ini).unwrap();
+        let config = Config::load(&path).unwrap().config;
+        let [first, mirror] = config.endpoints.as_slice() else { panic!("{}", new.ini) };
+        assert_eq!(
+            (first.url.as_str(), first.plugins.join(" ")),
+            ("https://crm.example/post", "plain-post".to_owned())
+        );
+        assert_eq!(mirror.plugins, ["plain-get"]);
     }
 
     #[test]

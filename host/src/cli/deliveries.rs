@@ -2,6 +2,7 @@
 //!
 //! All of it works on the database itself, whether a service has it open or not.
 
+mod endpoints;
 mod shown;
 
 use std::io::Write as _;
@@ -26,13 +27,14 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// List deliveries, oldest first.
+    /// List deliveries: first events, then replies that a plugin failed on, then requests; oldest
+    /// first each.
     List {
         #[command(flatten)]
         config: ConfigArgument,
         #[command(flatten)]
         which: Which,
-        /// So many at most.
+        /// So many at most; stderr says if there are more.
         #[arg(long, default_value_t = 50)]
         limit: usize,
         /// One JSON object per line.
@@ -52,7 +54,8 @@ enum What {
     /// Send deliveries again, now, under the same webhook-id.
     ///
     /// Of an event that a plugin failed on, today's plugins make new requests; a reply that a
-    /// plugin failed on is judged by them.
+    /// plugin failed on is judged by them. Exit code 1 if they fail again, or if a delivery that is
+    /// named by its id has arrived already.
     Retry {
         #[command(flatten)]
         config: ConfigArgument,
@@ -62,6 +65,8 @@ enum What {
         which: Which,
     },
     /// Give deliveries up that still wait.
+    ///
+    /// Exit code 1 if one that is named by its id does not wait.
     Bury {
         #[command(flatten)]
         config: ConfigArgument,
@@ -137,15 +142,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         What::Show { config, id, json } => show(&load(config)?, id, *json),
         What::Export { config, which } => export(&load(config)?, which.filter()),
         What::Retry { config, ids, which } => {
-            let which = which.selection(ids)?;
-            change(config, "sent again", |operator| operator.retry(&which))
+            let selection = which.selection(ids)?;
+            let settings = load(config)?;
+            endpoints::in_settings_or_kept(&settings, which.endpoint.as_deref())?;
+            change(open(config, settings)?, "sent again", |operator| operator.retry(&selection))
         }
         What::Bury { config, ids, which, reason } => {
-            let which = which.selection(ids)?;
-            change(config, "given up", |operator| operator.bury(&which, reason))
+            let selection = which.selection(ids)?;
+            let settings = load(config)?;
+            endpoints::in_settings_or_kept(&settings, which.endpoint.as_deref())?;
+            change(open(config, settings)?, "given up", |it| it.bury(&selection, reason))
         }
         What::Resume { config, endpoint } => {
-            let mut operator = open(config)?;
+            let settings = load(config)?;
+            endpoints::in_settings(&settings, Some(endpoint))?;
+            let mut operator = open(config, settings)?;
             let was_off = operator.resume(endpoint)?;
             let said = if was_off { "is delivered to again" } else { "was not switched off" };
             Ok(say(format_args!("{endpoint} {said}\n"))?)
@@ -160,7 +171,9 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
         return Err(Failure::Settings);
     }
     let replay = Replay { from: *from, until: *to, endpoint: endpoint.clone(), popups: *popups };
-    change(config, "made", |operator| operator.replay(&replay))
+    let settings = load(config)?;
+    endpoints::in_settings(&settings, endpoint.as_deref())?;
+    change(open(config, settings)?, "made", |operator| operator.replay(&replay))
 }
 
 impl Which {
@@ -212,17 +225,16 @@ fn load(config: &ConfigArgument) -> Result<Config, Failure> {
     Ok(config)
 }
 
-fn open(argument: &ConfigArgument) -> Result<Operator, Failure> {
-    Operator::open(load(argument)?)?.map_err(|faults| super::tell(&argument.config, &faults.0))
+fn open(argument: &ConfigArgument, settings: Config) -> Result<Operator, Failure> {
+    Operator::open(settings)?.map_err(|faults| super::tell(&argument.config, &faults.0))
 }
 
 fn change(
-    config: &ConfigArgument,
+    mut operator: Operator,
     what: &str,
     carry_out: impl FnOnce(&mut Operator) -> anyhow::Result<Tally>,
 ) -> Result<(), Failure> {
-    let tally = carry_out(&mut open(config)?)?;
-    let Tally { done, failed, judged, skipped } = tally;
+    let Tally { done, failed, judged, skipped, untouched } = carry_out(&mut operator)?;
     say(format_args!("{done} {} {what}\n", plural(done, "request", "requests")))?;
     if judged > 0 {
         say(format_args!("{judged} {} judged\n", plural(judged, "reply", "replies")))?;
@@ -239,7 +251,23 @@ fn change(
             plural(failed, "event or reply", "events or replies")
         ))?;
     }
+    for (id, state) in &untouched {
+        complain(format_args!("{id}: {}", already(*state)));
+    }
+    if failed > 0 || !untouched.is_empty() {
+        return Err(anyhow::anyhow!("not all that was asked for could be done").into());
+    }
     Ok(())
+}
+
+/// Why nothing happens to a delivery.
+fn already(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Waiting => "waits already",
+        DeliveryState::Delivered => "delivered already",
+        DeliveryState::Dead => "given up already",
+        DeliveryState::Expired => "expired already",
+    }
 }
 
 fn plural<'a>(count: u64, one: &'a str, more: &'a str) -> &'a str {
@@ -247,8 +275,17 @@ fn plural<'a>(count: u64, one: &'a str, more: &'a str) -> &'a str {
 }
 
 fn list(config: &Config, filter: &DeliveryFilter, limit: usize, json: bool) -> Result<(), Failure> {
+    endpoints::in_settings_or_kept(config, filter.endpoint.as_deref())?;
     let mut out = std::io::stdout().lock();
-    each(&deliveries(config)?, filter.clone(), limit, |row| {
+    let mut left = limit;
+    each(&deliveries(config)?, filter.clone(), limit.saturating_add(1), |row| {
+        if left == 0 {
+            if !json {
+                complain(format_args!("note: there are more than these {limit}; see --limit"));
+            }
+            return Ok(false);
+        }
+        left -= 1;
         let line = if json { row_as_json(row).to_string() } else { Line(row).to_string() };
         writeln!(out, "{line}").context(ToStdout)?;
         Ok(true)
@@ -268,6 +305,7 @@ fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
 }
 
 fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {
+    endpoints::in_settings_or_kept(config, filter.endpoint.as_deref())?;
     let kept = deliveries(config)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     each(&kept, filter, usize::MAX, |row| {

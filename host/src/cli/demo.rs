@@ -1,6 +1,6 @@
 //! `callhook demo`.
 
-use std::io::{IsTerminal as _, stdout};
+use std::io::stdout;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     drop(log::start(LogConfig { level: LogLevel::Warn, ..LogConfig::default() }));
-    let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colours = log::in_colours(&stdout());
     let Arguments { pace, keep, .. } = *arguments;
     let stage = Stage { pace, colours, keep, say: |text| say(text) };
     let own = arguments.plugin.as_deref().map(|what| own(what, arguments)).transpose()?;

@@ -1,6 +1,8 @@
 //! Where log lines go, and how they look.
 
-use std::io::{IsTerminal as _, stderr};
+use std::env;
+use std::ffi::OsStr;
+use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
@@ -21,7 +23,7 @@ pub(super) fn start(settings: LogConfig) -> Control {
     // one that is gone cannot be changed.
     match settings.format {
         LogFormat::Text => {
-            let builder = builder.with_ansi(stderr().is_terminal()).with_filter_reloading();
+            let builder = builder.with_ansi(in_colours(&stderr())).with_filter_reloading();
             let handle = builder.reload_handle();
             drop(builder.try_init());
             Box::new(move |level| drop(handle.reload(filter(level))))
@@ -35,6 +37,17 @@ pub(super) fn start(settings: LogConfig) -> Control {
     }
 }
 
+/// Whether what is written there may have colours: somebody looks at it, on a terminal that knows
+/// them, and has not asked for none (<https://no-color.org>).
+pub(super) fn in_colours(out: &impl IsTerminal) -> bool {
+    let (no_color, term) = (env::var_os("NO_COLOR"), env::var_os("TERM"));
+    out.is_terminal() && colours_allowed(no_color.as_deref(), term.as_deref())
+}
+
+fn colours_allowed(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|term| term != "dumb")
+}
+
 fn filter(level: LogLevel) -> EnvFilter {
     let level = match level {
         LogLevel::Error => "error",
@@ -44,4 +57,20 @@ fn filter(level: LogLevel) -> EnvFilter {
         LogLevel::Trace => "trace",
     };
     EnvFilter::new(format!("warn,callhook={level}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_no_colours_gets_none() {
+        let allowed = |no_color: Option<&str>, term: Option<&str>| {
+            colours_allowed(no_color.map(OsStr::new), term.map(OsStr::new))
+        };
+        assert!(allowed(None, None) && allowed(None, Some("xterm-256color")));
+        assert!(allowed(Some(""), None), "an empty NO_COLOR means nothing");
+        assert!(!allowed(Some("1"), Some("xterm")));
+        assert!(!allowed(None, Some("dumb")));
+    }
 }

@@ -16,7 +16,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 
+use crate::app::{self, App, Faults};
+use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
 /// Turns calls on a 3CX phone system into webhooks, through WebAssembly plugins.
@@ -171,8 +174,21 @@ fn tell(path: &Path, faults: &[String]) -> Failure {
     Failure::Settings
 }
 
+/// Loads all that the settings name. The faults are all that there are; if `thorough`, those of what
+/// is trusted where no certificate is named, too. Call it within a tokio runtime.
+fn build(config: Config, clock: Clock, thorough: bool) -> Result<App, Faults> {
+    let mut faults = app::storage_faults(&config);
+    faults.extend(app::certificate_faults(&config, thorough));
+    match App::build(config, clock) {
+        Ok(app) if faults.is_empty() => return Ok(app),
+        Ok(_) => {}
+        Err(Faults(more)) => faults.extend(more),
+    }
+    Err(Faults(faults))
+}
+
 /// The runtime that all commands share.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

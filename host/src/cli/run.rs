@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::{ConfigArgument, Failure, log};
-use crate::app::{App, Faults, Reload};
+use crate::app::{Faults, Reload};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, Warning};
 use crate::shutdown;
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         // Plugins may take seconds to compile, and who stops or reloads the service does not know.
         let (asked, mut stop) = (shutdown::hang_ups()?, pin!(shutdown::stop()?));
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "Starting.");
-        let build = tokio::task::spawn_blocking(move || App::build(config, clock));
+        let build = tokio::task::spawn_blocking(move || super::build(config, clock, false));
         let built = tokio::select! {
             built = build => built.context("while loading the plugins")?,
             () = &mut stop => {

@@ -120,6 +120,15 @@ pub enum Fault {
     },
     /// The value names a file that is not there.
     NoFile(PathBuf),
+    /// The value names a folder where a file is needed.
+    IsFolder(PathBuf),
+    /// Another exchange is watched by the same client there.
+    SameClient {
+        /// The section of the other one.
+        other: String,
+        /// Where it begins.
+        line: usize,
+    },
 }
 
 impl fmt::Display for Place {
@@ -128,13 +137,23 @@ impl fmt::Display for Place {
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
         }
-        match (&self.section, &self.key) {
-            (Some(section), Some(key)) => write!(f, " [{section}] {key}:"),
-            (Some(section), None) => write!(f, " [{section}]:"),
-            (None, Some(key)) => write!(f, " {key}:"),
-            (None, None) => Ok(()),
+        if let Some(section) = &self.section {
+            write!(f, " [{}]", escaped(section))?;
         }
+        if let Some(key) = &self.key {
+            write!(f, " {}", escaped(key))?;
+        }
+        if self.section.is_some() || self.key.is_some() { f.write_str(":") } else { Ok(()) }
     }
+}
+
+/// What was typed, without what a terminal would obey.
+fn escaped(typed: &str) -> String {
+    let mut shown = String::with_capacity(typed.len());
+    for ch in typed.chars() {
+        if ch.is_control() { shown.extend(ch.escape_default()) } else { shown.push(ch) }
+    }
+    shown
 }
 
 impl fmt::Display for ConfigError {
@@ -163,7 +182,7 @@ impl fmt::Display for Fault {
                 write!(f, "this section already began on line {first}; put its keys there")
             }
             Self::UnknownSection { nearest: Some(name) } => {
-                write!(f, "unknown section; did you mean [{name}]?")
+                write!(f, "unknown section; did you mean [{}]?", escaped(name))
             }
             Self::UnknownSection { nearest: None } => {
                 write!(f, "unknown section; known are {}", bracketed())
@@ -189,13 +208,24 @@ impl fmt::Display for Fault {
                 write!(f, "unknown {what} \"{word}\"; known are {}", known.join(", "))
             }
             Self::UnknownPlugin { name, nearest: Some(near) } => {
-                write!(f, "there is no plugin \"{name}\"; did you mean \"{near}\"?")
+                write!(f, "there is no plugin \"{}\"; did you mean \"{near}\"?", escaped(name))
             }
             Self::UnknownPlugin { name, .. } => {
+                let name = escaped(name);
                 write!(f, "there is no plugin \"{name}\"; add [plugin.{name}] with its file")
             }
-            Self::Reference { reference, reason } => write!(f, "{reference}: {reason}"),
+            Self::Reference { reference, reason } => {
+                write!(f, "{}: {reason}", escaped(reference))
+            }
             Self::NoFile(path) => write!(f, "there is no file \"{}\"", path.display()),
+            Self::IsFolder(path) => {
+                write!(f, "\"{}\" is a folder; expected a file", path.display())
+            }
+            Self::SameClient { other, line } => write!(
+                f,
+                "[{other}] on line {line} is the same client of the same PBX; 3CX keeps one token \
+                 per client, so each would throw the other out; give each a client of its own"
+            ),
         }
     }
 }

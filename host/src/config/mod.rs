@@ -13,6 +13,7 @@ mod ini;
 mod keys;
 mod numbers;
 mod pbx;
+mod places;
 mod plugin;
 mod proxy;
 mod secret;
@@ -38,10 +39,14 @@ pub use self::filter::{Filter, Pattern};
 pub(crate) use self::ini::is_value;
 pub use self::keys::{SECTIONS, SectionKeys};
 pub use self::pbx::{PbxConfig, PbxSource};
+pub use self::places::Places;
+#[cfg(test)]
+pub(crate) use self::plugin::MOST_MEMORY;
 pub use self::plugin::{EMBEDDED_PLUGINS, PluginConfig, PluginSource, Setting};
 pub use self::proxy::Proxy;
 pub use self::secret::Secret;
 pub use self::service::{LogConfig, LogFormat, LogLevel};
+pub(crate) use self::surroundings::read_text;
 pub use self::surroundings::{Machine, Surroundings};
 pub use self::titles::Titles;
 pub use self::webhook::{Dialect, EndpointConfig, ServedEvent};
@@ -77,6 +82,8 @@ pub struct Config {
     pub console: Option<std::net::SocketAddr>,
     /// What is logged and how.
     pub log: LogConfig,
+    /// Where all of it stands.
+    pub places: Places,
 }
 
 /// A file without fault.
@@ -95,8 +102,8 @@ impl Config {
             let place = Place { file: path.to_owned(), line, section: None, key: None };
             vec![ConfigError { place, fault }]
         };
-        let bytes = std::fs::read(path)
-            .map_err(|error| refuse(None, Fault::Unreadable(error.to_string())))?;
+        let bytes =
+            read_text(path).map_err(|error| refuse(None, Fault::Unreadable(error.to_string())))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let sound = error.utf8_error().valid_up_to();
             let newlines = error.as_bytes().iter().take(sound).filter(|&&b| b == b'\n').count();
@@ -143,11 +150,12 @@ impl Draft<'_> {
     fn finish(mut self) -> Config {
         self.refuse_unknown_sections();
         let pbxs = self.all(&keys::PBX, "an exchange to watch", pbx::read);
+        self.refuse_rivals(&pbxs);
         let endpoints = self.all(&keys::WEBHOOK, "an address to send to", webhook::read);
         let plugins = self.all(&keys::PLUGIN, "", plugin::read);
         self.warn_of_idle_plugins(&endpoints);
-        let named = endpoints.iter().flat_map(|endpoint| &endpoint.plugins);
-        let plugins = plugin::with_embedded(self.file.path, plugins, named);
+        let places = Places::new(self.file.path, self.document);
+        let plugins = plugin::with_embedded(&places, plugins, &endpoints);
         let storage = self.single(&keys::STORAGE, service::storage);
         let (storage, retention) =
             storage.unwrap_or_else(|| (self.file.resolve(service::DATABASE), service::RETENTION));
@@ -163,6 +171,7 @@ impl Draft<'_> {
             retention,
             console: self.single(&keys::CONSOLE, service::console).unwrap_or(service::CONSOLE),
             log: self.single(&keys::LOG, service::log).unwrap_or_default(),
+            places,
         }
     }
 
@@ -172,6 +181,23 @@ impl Draft<'_> {
                 let fault = unknown(&section.name);
                 self.report.fault(Some(section.line), Some(&section.name), None, fault);
             }
+        }
+    }
+
+    /// Two that watch the same exchange as the same client throw each other out for ever.
+    fn refuse_rivals(&mut self, pbxs: &[PbxConfig]) {
+        let place = |name: &str| {
+            let mut sections = self.document.sections.iter();
+            sections.find(|section| keys::PBX.own_name(&section.name) == Some(name))
+        };
+        for (at, pbx) in pbxs.iter().enumerate() {
+            let same =
+                |other: &&PbxConfig| other.url == pbx.url && other.client_id == pbx.client_id;
+            let first = pbxs.iter().take(at).find(same).and_then(|other| place(&other.name));
+            let (Some(first), Some(section)) = (first, place(&pbx.name)) else { continue };
+            let fault = Fault::SameClient { other: first.name.clone(), line: first.line };
+            let line = section.get("client_id").map(|entry| entry.line);
+            self.report.fault(line, Some(&section.name), Some("client_id"), fault);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::error::Fault;
+use super::ini::Entry;
 use super::section::Reader;
 use super::value;
 use crate::event::PartyKind;
@@ -25,6 +27,10 @@ pub(super) fn dns(reader: &mut Reader<'_>) -> BTreeMap<String, PartyKind> {
     let kinds = [PartyKind::Extension, PartyKind::Queue, PartyKind::Other("other".to_owned())];
     let mut known = BTreeMap::new();
     for entry in reader.free() {
+        if let Some(fault) = not_one_number(entry) {
+            reader.fault(entry, fault);
+            continue;
+        }
         let Some(value) = reader.value(entry) else { continue };
         match value::one_of("kind of number", &words)(&value) {
             Ok(at) => known.extend(kinds.get(at).map(|kind| (entry.key.clone(), kind.clone()))),
@@ -32,4 +38,14 @@ pub(super) fn dns(reader: &mut Reader<'_>) -> BTreeMap<String, PartyKind> {
         }
     }
     known
+}
+
+/// Here a number stands for itself alone, other than in the filters of a webhook.
+fn not_one_number(entry: &Entry) -> Option<Fault> {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let range = entry.key.split_once('-').is_some_and(|(from, to)| digits(from) && digits(to));
+    (range || entry.key.contains(['*', ','])).then(|| Fault::BadValue {
+        value: entry.key.clone(),
+        expected: "a plain number such as 800, one on each line".to_owned(),
+    })
 }

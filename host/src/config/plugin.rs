@@ -1,12 +1,14 @@
 //! `[plugin.NAME]`: a component, its limits and its own settings.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{Fault, Place, nearest};
+use super::places::Places;
 use super::secret::{Secret, sounds_secret};
 use super::section::{Reader, Value};
 use super::value;
+use super::webhook::EndpointConfig;
 
 /// The default plugin.
 pub(super) const PLAIN_GET: &str = "plain-get";
@@ -16,14 +18,19 @@ pub const EMBEDDED_PLUGINS: &[&str] = &[PLAIN_GET, "plain-post", "template", "bi
 
 const DEADLINE: Duration = Duration::from_millis(250);
 const MEMORY: u64 = 64 << 20;
+/// The most memory that an instance can be granted, in MiB.
+pub(crate) const MOST_MEMORY: u64 = 128;
 
 /// A component and how it is run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PluginConfig {
     /// Its name in `plugins`.
     pub name: String,
-    /// Where its section begins, or where it would be; `None` where there is no .ini.
+    /// Where its section begins, or, of an embedded one without a section, where it is named;
+    /// `None` where there is no .ini.
     pub place: Option<Place>,
+    /// Where `file` stands, for messages about it; `None` if it does not.
+    pub file_line: Option<usize>,
     /// Where its code is.
     pub source: PluginSource,
     /// What the plugin itself reads, in the order of the file.
@@ -63,11 +70,21 @@ impl PluginConfig {
         Self {
             name: name.to_owned(),
             place: None,
+            file_line: None,
             source,
             settings: Vec::new(),
             deadline: DEADLINE,
             memory: MEMORY,
         }
+    }
+
+    /// Where it is said which code it has: `file`, or its section.
+    pub fn place_of_code(&self) -> Option<Place> {
+        let section = self.place.clone()?;
+        Some(match self.file_line {
+            None => section,
+            line => Place { line, key: Some("file".to_owned()), ..section },
+        })
     }
 
     /// Where a setting stands in the .ini, or where it would if it is missing.
@@ -87,7 +104,7 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> 
     let source = source(reader, name);
     let deadline = value::duration(SECOND / 1000, SECOND * 60);
     let deadline = reader.or("deadline", DEADLINE, deadline);
-    let memory = reader.or("memory", MEMORY, value::mebibytes(1, 4096));
+    let memory = reader.or("memory", MEMORY, value::mebibytes(1, MOST_MEMORY));
     let mut settings = Vec::new();
     for entry in reader.free() {
         let Some(value) = reader.value(entry) else { continue };
@@ -107,8 +124,9 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> 
         section: Some(reader.section.name.clone()),
         key: None,
     });
+    let file_line = reader.section.get("file").map(|entry| entry.line);
     let name = name.to_owned();
-    Some(PluginConfig { name, place, source: source?, settings, deadline, memory })
+    Some(PluginConfig { name, place, file_line, source: source?, settings, deadline, memory })
 }
 
 /// A file, or the embedded plugin that `use` names, or that the section itself is called after.
@@ -146,22 +164,23 @@ pub(super) fn known(name: &str, declared: &[&str]) -> Result<String, Fault> {
     Err(Fault::UnknownPlugin { name: name.to_owned(), nearest })
 }
 
-/// Adds the embedded plugins that are named in a chain of `file` and have no section.
-pub(super) fn with_embedded<'a>(
-    file: &Path,
+/// Adds the embedded plugins that an endpoint names and that have no section. What is wrong with
+/// them is told where they are named first.
+pub(super) fn with_embedded(
+    places: &Places,
     mut plugins: Vec<PluginConfig>,
-    named: impl Iterator<Item = &'a String>,
+    endpoints: &[EndpointConfig],
 ) -> Vec<PluginConfig> {
-    for name in named {
-        let embedded = EMBEDDED_PLUGINS.contains(&name.as_str());
-        if embedded && !plugins.iter().any(|plugin| plugin.name == *name) {
-            let place = Some(Place {
-                file: file.to_owned(),
-                section: Some(format!("plugin.{name}")),
-                ..Place::default()
-            });
-            let source = PluginSource::Embedded(name.clone());
-            plugins.push(PluginConfig { place, ..PluginConfig::new(name, source) });
+    for endpoint in endpoints {
+        for name in &endpoint.plugins {
+            let embedded = EMBEDDED_PLUGINS.contains(&name.as_str());
+            if embedded && !plugins.iter().any(|plugin| plugin.name == *name) {
+                let named = places.of("webhook", &endpoint.name, "plugins");
+                let section = Some(format!("plugin.{name}"));
+                let place = Some(Place { section, key: None, ..named });
+                let source = PluginSource::Embedded(name.clone());
+                plugins.push(PluginConfig { place, ..PluginConfig::new(name, source) });
+            }
         }
     }
     plugins

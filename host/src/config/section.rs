@@ -86,6 +86,12 @@ impl<'a> Reader<'a> {
         let value = self.value(entry)?;
         match meaning(&value) {
             Ok(meaning) => Some(meaning),
+            // There is nothing to show, nor to hide.
+            Err(_) if value.secret && value.text.is_empty() => {
+                let (reference, reason) = (entry.value.clone(), "it is empty".to_owned());
+                self.fault(entry, Fault::Reference { reference, reason });
+                None
+            }
             Err(fault) => {
                 self.fault(entry, fault);
                 None

@@ -65,6 +65,10 @@ impl Surroundings for Fake {
         self.files.contains_key(path)
     }
 
+    fn is_folder(&self, path: &Path) -> bool {
+        !path.as_os_str().is_empty() && self.files.keys().any(|file| file.parent() == Some(path))
+    }
+
     fn readable_by_all(&self, path: &Path) -> bool {
         self.public.contains(path)
     }

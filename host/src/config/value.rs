@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 use super::error::{Fault, nearest};
 use super::section::Value;
@@ -54,10 +54,19 @@ fn one_duration(
     let duration = humantime::parse_duration(text)
         .map_err(|_| wrong("a duration such as 500ms, 5s, 2m, 1h or 30d".to_owned()))?;
     if duration < least || duration > most {
-        let (least, most) = (humantime::format_duration(least), humantime::format_duration(most));
+        let (least, most) = (written(least), written(most));
         return Err(wrong(format!("a duration from {least} to {most}")));
     }
     Ok(duration)
+}
+
+/// A duration as the manual writes it: in the largest unit that divides it.
+fn written(duration: Duration) -> String {
+    const UNITS: [(u128, &str); 5] =
+        [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+    let millis = duration.as_millis();
+    let fitting = UNITS.iter().find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit));
+    fitting.map_or("0s".to_owned(), |(unit, name)| format!("{}{name}", millis / unit))
 }
 
 /// A whole number from `least` to `most`.
@@ -127,7 +136,11 @@ pub(super) fn list<'v>(value: &'v Value<'_>) -> Result<Vec<&'v str>, Fault> {
 
 /// An absolute http or https address. Credentials in it are refused: they would end up in logs.
 pub(super) fn address(value: &Value<'_>) -> Result<Url, Fault> {
-    let url = Url::parse(&value.text)
+    let parsed = Url::parse(&value.text);
+    if parsed == Err(ParseError::InvalidPort) {
+        return Err(not_address(value, "an address with a port up to 65535"));
+    }
+    let url = parsed
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| not_address(value, "an address that starts with https:// or http://"))?;
@@ -178,7 +191,12 @@ pub(super) fn path(value: &Value<'_>) -> Result<PathBuf, Fault> {
 /// A file that must exist.
 pub(super) fn file(value: &Value<'_>) -> Result<PathBuf, Fault> {
     let path = path(value)?;
-    if value.file.around.is_file(&path) { Ok(path) } else { Err(Fault::NoFile(path)) }
+    let around = value.file.around;
+    match (around.is_file(&path), around.is_folder(&path)) {
+        (true, _) => Ok(path),
+        (false, true) => Err(Fault::IsFolder(path)),
+        (false, false) => Err(Fault::NoFile(path)),
+    }
 }
 
 /// A time zone by its IANA name.

@@ -67,6 +67,7 @@ pub use self::status::{EndpointState, EndpointStatus, Endpoints};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
+pub use crate::tls::Unusable;
 
 /// Sends what is due, to all endpoints.
 pub struct Delivery {

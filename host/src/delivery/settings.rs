@@ -22,7 +22,7 @@ pub struct EndpointSettings {
 
 impl EndpointSettings {
     /// Whether what they mean may change while they stay the same.
-    pub(super) fn names_files(&self) -> bool {
+    pub fn names_files(&self) -> bool {
         self.delivery.ca_file.is_some() || self.delivery.client_certificate.is_some()
     }
 }

@@ -28,7 +28,7 @@ pub use replies::{
     FailedReply, FollowUp, Judged, MemoryChange, MemoryScope, Rejudged, depth, follow_up_id,
     parent_id,
 };
-pub use sqlite::{SqliteEditor, SqliteOutbox, SqliteReader};
+pub use sqlite::{SqliteEditor, SqliteOutbox, SqliteReader, may_be_at};
 pub use values::{
     Attempt, Charge, Claimed, Claims, Class, Commit, FailedTransform, NewRequest, Settlement,
     StoredEvent, request_id,

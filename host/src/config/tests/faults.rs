@@ -9,6 +9,7 @@ fn messages(text: &str) -> Vec<String> {
     let around = Fake::new()
         .var("PRIVATE", "sesame")
         .var("LINES", "sesame\nsesame")
+        .var("EMPTY", "")
         .var("CREDENTIALS_DIRECTORY", "/run/creds")
         .file("plugins/crm.wasm", "");
     let errors = around.parse(text).expect_err(text);
@@ -56,6 +57,15 @@ const PBX: &[(&str, &str)] = &[
     (
         "source = tapi",
         "callhook.ini:7: [pbx] source: unknown source \"tapi\"; known are callcontrol",
+    ),
+    (
+        "ca_file = plugins",
+        "callhook.ini:7: [pbx] ca_file: \"plugins\" is a folder; expected a file",
+    ),
+    ("timezone = ${env:EMPTY}", "callhook.ini:7: [pbx] timezone: ${env:EMPTY}: it is empty"),
+    (
+        "time\u{1b}[31mzone = UTC",
+        "callhook.ini:7: [pbx] time\\u{1b}[31mzone: unknown key; known here are url, client_id, client_secret, timezone, snapshot_every, settle, callback_wait, ca_file, insecure, source",
     ),
     ("time_zone = UTC", "callhook.ini:7: [pbx] time_zone: unknown key; did you mean \"timezone\"?"),
     ("URL = https://a.example", "callhook.ini:7: [pbx] URL: unknown key; did you mean \"url\"?"),
@@ -164,11 +174,11 @@ const WEBHOOK: &[(&str, &str)] = &[
     ),
     (
         "schedule = 1s, 30d",
-        "callhook.ini:7: [webhook] schedule: expected a duration from 1ms to 7days, not \"30d\"",
+        "callhook.ini:7: [webhook] schedule: expected a duration from 1ms to 7d, not \"30d\"",
     ),
     (
         "schedule = 0s",
-        "callhook.ini:7: [webhook] schedule: expected a duration from 1ms to 7days, not \"0s\"",
+        "callhook.ini:7: [webhook] schedule: expected a duration from 1ms to 7d, not \"0s\"",
     ),
     (
         "user = 199-100",
@@ -218,9 +228,7 @@ const DELIVERY: &[(&str, &[&str])] = &[
     ),
     (
         "step_aside = 0s",
-        &[
-            "callhook.ini:7: [webhook] step_aside: expected a duration from 10ms to 1day, not \"0s\"",
-        ],
+        &["callhook.ini:7: [webhook] step_aside: expected a duration from 10ms to 1d, not \"0s\""],
     ),
     (
         "step_aside = 5s\norder = strict",
@@ -231,7 +239,7 @@ const DELIVERY: &[(&str, &[&str])] = &[
     (
         "popup_expiry = 500ms",
         &[
-            "callhook.ini:7: [webhook] popup_expiry: expected a duration from 1s to 1day, not \"500ms\"",
+            "callhook.ini:7: [webhook] popup_expiry: expected a duration from 1s to 1d, not \"500ms\"",
         ],
     ),
     (
@@ -263,7 +271,7 @@ const DELIVERY: &[(&str, &[&str])] = &[
     (
         "connection_age = 8d",
         &[
-            "callhook.ini:7: [webhook] connection_age: expected a duration from 1s to 1day, not \"8d\"",
+            "callhook.ini:7: [webhook] connection_age: expected a duration from 1s to 1d, not \"8d\"",
         ],
     ),
     (
@@ -290,7 +298,7 @@ const DELIVERY: &[(&str, &[&str])] = &[
     ),
     (
         "probe_first = 1m\nprobe_last = 30s",
-        &["callhook.ini:8: [webhook] probe_last: expected a duration from 1m to 1day, not \"30s\""],
+        &["callhook.ini:8: [webhook] probe_last: expected a duration from 1m to 1d, not \"30s\""],
     ),
     (
         "concurrency = 5000",
@@ -426,6 +434,11 @@ const AUTH: &[(&str, &[&str])] = &[
         &["callhook.ini:5: [webhook] auth_token: missing; expected the token, for auth = bearer"],
     ),
     (
+        "auth = bearer\nauth_token = ${env:EMPTY}",
+        &["callhook.ini:8: [webhook] auth_token: ${env:EMPTY}: it is empty"],
+    ),
+    ("secret = ${env:EMPTY}", &["callhook.ini:7: [webhook] secret: ${env:EMPTY}: it is empty"]),
+    (
         "auth = bearer\nauth_token = open sesame",
         &[
             "callhook.ini:8: [webhook] auth_token: expected a token of ASCII characters without blanks, not \"***\"",
@@ -517,6 +530,10 @@ fn faults_of_addresses_are_told_without_their_secrets() {
         ),
         ("https://", "expected an address that starts with https:// or http://, not \"https://\""),
         (
+            "http://crm.example.com:99999/?token=sesame",
+            "expected an address with a port up to 65535, not \"http://crm.example.com:99999/?...\"",
+        ),
+        (
             "htps://crm.example.com/?token=sesame",
             "expected an address that starts with https:// or http://, not \"htps://crm.example.com/?...\"",
         ),
@@ -582,7 +599,15 @@ const OTHERS: &[(&str, &str)] = &[
     ),
     (
         "[plugin.crm]\nfile = plugins/crm.wasm\nmemory = 64",
-        "callhook.ini:9: [plugin.crm] memory: expected a size from 1MiB to 4096MiB, not \"64\"",
+        "callhook.ini:9: [plugin.crm] memory: expected a size from 1MiB to 128MiB, not \"64\"",
+    ),
+    (
+        "[plugin.crm]\nfile = plugins/crm.wasm\nmemory = 200MiB",
+        "callhook.ini:9: [plugin.crm] memory: expected a size from 1MiB to 128MiB, not \"200MiB\"",
+    ),
+    (
+        "[plugin.crm]\nfile = plugins",
+        "callhook.ini:8: [plugin.crm] file: \"plugins\" is a folder; expected a file",
     ),
     (
         "[plugin.crm]\nfile = plugins/crm.wasm\ntoken = ${env:TOKEN}",
@@ -630,12 +655,28 @@ const OTHERS: &[(&str, &str)] = &[
         "[dn]\n800 = queu",
         "callhook.ini:8: [dn] 800: unknown kind of number \"queu\"; did you mean \"queue\"?",
     ),
+    (
+        "[dn]\n10* = ext",
+        "callhook.ini:8: [dn] 10*: expected a plain number such as 800, one on each line, not \"10*\"",
+    ),
+    (
+        "[dn]\n100-199 = ext",
+        "callhook.ini:8: [dn] 100-199: expected a plain number such as 800, one on each line, not \"100-199\"",
+    ),
+    (
+        "[dn]\n800, 801 = queue",
+        "callhook.ini:8: [dn] 800, 801: expected a plain number such as 800, one on each line, not \"800, 801\"",
+    ),
     ("[directory]", "callhook.ini:7: [directory] file: missing; expected the CSV file of people"),
     (
         "[directory]\nfile = people.csv",
         "callhook.ini:8: [directory] file: there is no file \"people.csv\"",
     ),
     ("[storage]\npath =", "callhook.ini:8: [storage] path: expected a text, not \"\""),
+    (
+        "[storage]\nretention = 1m",
+        "callhook.ini:8: [storage] retention: expected a duration from 1h to 3660d, not \"1m\"",
+    ),
     (
         "[storage]\nretain = 30d",
         "callhook.ini:8: [storage] retain: unknown key; known here are path, retention",
@@ -769,6 +810,27 @@ fn all_faults_of_a_file_are_told_at_once_in_its_order() {
 }
 
 #[test]
+fn two_exchanges_with_the_same_client_are_refused() {
+    let rival = |url: &str, client: &str| {
+        format!(
+            "{ENDING_IN_PBX}[pbx.second]\nurl = {url}\nclient_id = {client}\n\
+             client_secret = ${{env:SECRET}}\n"
+        )
+    };
+    // Written otherwise, the address is the same.
+    assert_eq!(
+        messages(&rival("https://PBX.example.com:443/", "app")),
+        ["callhook.ini:9: [pbx.second] client_id: [pbx] on line 3 is the same client of the same \
+         PBX; 3CX keeps one token per client, so each would throw the other out; give each a \
+         client of its own",]
+    );
+    for (url, client) in [("https://pbx.example.com", "app2"), ("https://pbx2.example.com", "app")]
+    {
+        assert!(Fake::new().parse(&rival(url, client)).is_ok(), "{url} {client}");
+    }
+}
+
+#[test]
 fn credentials_without_systemd_are_explained() {
     let text = ENDING_IN_PBX.replace("env:SECRET", "cred:pbx_secret");
     let errors = Fake::new().parse(&text).unwrap_err();
@@ -791,4 +853,8 @@ fn a_file_that_cannot_be_read_is_told() {
     );
     std::fs::write(&path, b"[pbx]\nurl = https://pbx\n; \xff\n").unwrap();
     assert_eq!(told(&path), format!("{}:3: not UTF-8; save the file as UTF-8", path.display()));
+    assert_eq!(
+        told(Path::new("/dev/zero")),
+        "/dev/zero: cannot be read: it is larger than 16 MiB, as no settings are"
+    );
 }

@@ -139,6 +139,7 @@ fn references_are_filled_in_and_remembered_as_secret() {
                 section: Some("plugin.crm".to_owned()),
                 key: None,
             }),
+            file_line: Some(11),
             source: PluginSource::File("/etc/callhook/crm.wasm".into()),
             settings: vec![
                 setting("a", "<env|file|cred>", 12, true),

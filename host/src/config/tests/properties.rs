@@ -15,7 +15,7 @@ use proptest::sample::{select, subsequence};
 use super::Fake;
 use crate::config::{
     BreakerConfig, ClientCertificate, Config, Credentials, DeliveryConfig, Dialect, EndpointConfig,
-    Filter, LogConfig, LogFormat, LogLevel, OAuth2, Order, Pattern, PbxConfig, PbxSource,
+    Filter, LogConfig, LogFormat, LogLevel, OAuth2, Order, Pattern, PbxConfig, PbxSource, Places,
     PluginConfig, PluginSource, Proxy, Secret, ServedEvent, Setting, Titles,
 };
 use crate::event::{Direction, PartyKind};
@@ -49,7 +49,7 @@ proptest! {
         }
         let mut read = around.parse(&text).map(|loaded| loaded.config);
         for plugin in read.iter_mut().flat_map(|config| &mut config.plugins) {
-            plugin.place = None;
+            (plugin.place, plugin.file_line) = (None, None);
             plugin.settings.iter_mut().for_each(|setting| setting.line = None);
         }
         prop_assert_eq!(read, Ok(config), "{}", text);
@@ -240,11 +240,12 @@ fn delivery() -> impl Strategy<Value = DeliveryConfig> {
 
 fn plugin() -> impl Strategy<Value = PluginConfig> {
     let settings = prop::collection::btree_map("[a-z]{1,3}_[a-z]{1,9}", text(), 0..4);
-    (name(), settings, millis(1, 60_000), 1_u64..4096).prop_map(
+    (name(), settings, millis(1, 60_000), 1_u64..129).prop_map(
         |(name, settings, deadline, memory)| PluginConfig {
             source: PluginSource::File(format!("{name}.wasm").into()),
             name,
             place: None,
+            file_line: None,
             settings: settings
                 .into_iter()
                 .map(|(key, value)| Setting {
@@ -322,6 +323,7 @@ fn config() -> impl Strategy<Value = Config> {
                 retention,
                 console,
                 log,
+                places: Places::default(),
             }
         },
     )

@@ -2,9 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,10 +75,7 @@ pub(super) struct Opened {
 /// lies beside the database, because SQLite loses its own locks on a file when the process closes
 /// any other handle of that file.
 pub(super) fn lock(path: &Path) -> anyhow::Result<Lock> {
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let shown = folder.display();
     ensure!(folder.is_dir(), "the folder {shown} does not exist; create it for the service's user");
     let lock_path = beside(path, ".lock");
@@ -98,9 +95,20 @@ pub(super) fn lock(path: &Path) -> anyhow::Result<Lock> {
     let mut mark = Vec::new();
     let read = file.by_ref().take(64).read_to_end(&mut mark);
     read.with_context(|| format!("while reading {shown}"))?;
-    let current = mark == MARK.as_bytes();
-    let marked = current || EARLIER_MARKS.iter().any(|earlier| mark == earlier.as_bytes());
-    Ok(Lock { file, marked, current })
+    Ok(Lock { file, marked: is_mark(&mark), current: mark == MARK.as_bytes() })
+}
+
+/// Whether what a lock's file holds says that an outbox was there.
+pub(super) fn is_mark(mark: &[u8]) -> bool {
+    [MARK].iter().chain(&EARLIER_MARKS).any(|known| mark == known.as_bytes())
+}
+
+/// Where the file is.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 impl Lock {
@@ -159,15 +167,37 @@ SELECT EXISTS (SELECT 1 FROM requests
 pub(super) fn connect(path: &Path) -> anyhow::Result<Connection> {
     let created = private(OpenOptions::new().write(true).create_new(true), path);
     match created {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            return Err(error).context("while creating the file");
-        }
-        _ => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => keep_private(path),
+        other => drop(other.context("while creating the file")?),
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     configure(&connection).map_err(explain)?;
     Ok(connection)
+}
+
+/// Takes the file and its log from the eyes of everybody, as whoever copied it may have left them.
+/// What the owner's group may do is somebody's decision.
+fn keep_private(path: &Path) {
+    const OTHERS: u32 = 0o007;
+    for suffix in ["", "-wal", "-shm"] {
+        let file = beside(path, suffix);
+        let open = fs::metadata(&file).is_ok_and(|it| it.permissions().mode() & OTHERS != 0);
+        if !open {
+            continue;
+        }
+        let file_name = file.display();
+        match fs::set_permissions(&file, Permissions::from_mode(0o600)) {
+            Ok(()) => tracing::warn!(
+                file = %file_name,
+                "Everybody on this machine could read who calls whom; now the file's owner alone can."
+            ),
+            Err(error) => tracing::warn!(
+                file = %file_name, %error,
+                "Everybody on this machine can read who calls whom; chmod 600 the file."
+            ),
+        }
+    }
 }
 
 /// Opens the file at `path`, which is there, for reading only.

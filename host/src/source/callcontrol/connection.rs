@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
-use tracing::{debug, info};
+use tracing::{Instrument as _, debug, info};
 
 use super::error::SourceError;
 use super::reads::{Reads, Ticket};
@@ -134,13 +134,15 @@ impl<'a> Connection<'a> {
         self.silent = self.frames == 0;
         self.frames = 0;
         let (rest, asked) = (Arc::clone(&self.rest), self.clock.now());
-        self.tasks.spawn(async move { Finished::Listing(asked, rest.listing().await) });
+        let listing = async move { Finished::Listing(asked, rest.listing().await) };
+        self.tasks.spawn(listing.in_current_span());
     }
 
     fn start_reads(&mut self) {
         while let Some((ticket, key)) = self.reads.next_read() {
             let rest = Arc::clone(&self.rest);
-            self.tasks.spawn(async move { Finished::Read(ticket, rest.participant(&key).await) });
+            let read = async move { Finished::Read(ticket, rest.participant(&key).await) };
+            self.tasks.spawn(read.in_current_span());
         }
     }
 

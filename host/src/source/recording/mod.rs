@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -90,9 +91,9 @@ impl std::error::Error for RecordingError {}
 
 impl Writer<File> {
     /// Begins a recording in a new file, or in one that is empty: what somebody recorded is not
-    /// overwritten.
+    /// overwritten. A new file is its owner's alone: it tells who called whom.
     pub fn create(path: &Path, header: Header) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
         if file.metadata()?.len() > 0 {
             let kind = io::ErrorKind::AlreadyExists;
             return Err(io::Error::new(kind, "the file is not empty; name another or delete it"));

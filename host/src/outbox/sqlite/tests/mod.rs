@@ -771,3 +771,41 @@ fn clocks_that_jump_between_runs_neither_stall_nor_hurry_what_waits() {
         }
     }
 }
+
+#[test]
+fn a_file_that_everybody_may_read_becomes_its_owners_alone() {
+    let mut bench = Bench::new();
+    bench.append(one("e1", "a"));
+    bench.close();
+    let mode = |mode: Option<u32>| {
+        let path = bench.path();
+        if let Some(mode) = mode {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode(None), 0o600);
+    for (before, after) in [(0o644, 0o600), (0o666, 0o600), (0o640, 0o640)] {
+        mode(Some(before));
+        let outbox =
+            SqliteOutbox::open(&bench.path(), Clock::system(), Metrics::default()).unwrap();
+        let log = fs::metadata(file::beside(&bench.path(), "-wal")).unwrap().permissions().mode();
+        assert_eq!((mode(None), log & 0o777), (after, after), "{before:o}");
+        drop(outbox);
+    }
+}
+
+#[test]
+fn a_damaged_outbox_may_stay_where_it_is() {
+    let mut bench = Bench::new();
+    bench.append(one("e1", "a"));
+    assert_eq!(may_be_at(&bench.path()), Ok(()));
+    bench.close();
+    let mut bytes = fs::read(bench.path()).unwrap();
+    bytes[..16].fill(b'?');
+    fs::write(bench.path(), &bytes).unwrap();
+    assert_eq!(may_be_at(&bench.path()), Ok(()), "it is repaired at the start");
+    fs::remove_file(file::beside(&bench.path(), ".lock")).unwrap();
+    let told = may_be_at(&bench.path()).unwrap_err();
+    assert!(told.ends_with("outbox.db is no SQLite database; name another file"), "{told}");
+}
