@@ -96,9 +96,10 @@ impl Reader {
         let mut calls = Vec::new();
         while let Some(row) = rows.next()? {
             let read = call(row, pbx).or_else(|error| leave_out(error, None));
-            match read? {
-                Some(call) => calls.push(call),
-                None => tracing::error!(pbx, "The state of a call is damaged; it is forgotten."),
+            if let Some(call) = read? {
+                calls.push(call);
+            } else {
+                tracing::error!(pbx, "The state of a call is damaged; it is forgotten.");
             }
         }
         Ok(calls)
