@@ -68,7 +68,10 @@ impl Engine {
             let settled = consultation.link.talk.is_some();
             for ((key, leg), asked) in legs.into_iter().zip(asked) {
                 let joined = asked && leg.facts.role == Role::User;
-                self.hand_leg_over(first, key, Leg { announced: settled, joined, ..leg });
+                // Here it is connected from now on.
+                let connected = leg.connected.map(|_| pass.at);
+                let leg = Leg { announced: settled, joined, connected, ..leg };
+                self.hand_leg_over(first, key, leg);
             }
         }
         if let Some(call) = self.calls.get_mut(&first) {

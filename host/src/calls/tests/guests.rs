@@ -44,3 +44,18 @@ fn a_guest_who_stays_has_the_call_from_when_the_other_left() {
         assert_eq!(end_of(&story.events[2]).unwrap().talk_ms, Some(29_000));
     }
 }
+
+#[test]
+fn who_was_asked_and_gets_the_call_is_no_guest() {
+    let mut story = Story::new();
+    story.leg(leg("106", 1, Status::Ringing)).pass(1_000);
+    story.leg(leg("106", 1, Status::Connected)).pass(9_000);
+    let asked = |sketch: LegSketch| sketch.with(|leg| leg.call_id = 5);
+    let asks = leg("106", 10, Status::Connected).with_extension("107").with(|leg| leg.leg_id = 1);
+    story.leg(asked(asks));
+    story.leg(asked(leg("107", 11, Status::Connected).with_extension("106"))).pass(9_000);
+    // Bob's leg stays, and shows the caller.
+    story.leg(asked(leg("107", 11, Status::Connected))).pass(5).gone("106", 10).gone("106", 1);
+    let told = story.told();
+    assert_eq!(told[told.len() - 2..], ["end 106(ext) -1 Ok moved", "start 107(ext) -2 Accomp"]);
+}
