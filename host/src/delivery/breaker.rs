@@ -22,7 +22,7 @@ pub(super) struct Breaker {
     state: State,
     /// The attempts within the window, the latest part last.
     parts: VecDeque<Part>,
-    /// Connections that could not be made since the last success.
+    /// Connections that could not be made since the last one that could.
     connects: u32,
 }
 
@@ -133,8 +133,7 @@ impl Breaker {
     /// Whether that was one failure too many.
     fn counts_enough(&mut self, sign: Sign, now: Duration) -> bool {
         self.connects = match sign {
-            Sign::Good => 0,
-            Sign::Bad | Sign::Shut => self.connects,
+            Sign::Good | Sign::Bad | Sign::Shut => 0,
             Sign::Unconnected => self.connects.saturating_add(1),
         };
         self.forget_old(now);
@@ -213,9 +212,11 @@ mod tests {
             assert!(!opens(&mut apart, 60 * SECOND * at, &[Sign::Unconnected]));
         }
         assert!(opens(&mut apart, 300 * SECOND, &[Sign::Unconnected]));
-        let mut broken_row = [Sign::Unconnected; 9];
-        broken_row[4] = Sign::Good;
-        assert!(!opens(&mut breaker(), SECOND, &broken_row));
+        for connected in [Sign::Good, Sign::Bad] {
+            let mut broken_row = [Sign::Unconnected; 9];
+            broken_row[4] = connected;
+            assert!(!opens(&mut breaker(), SECOND, &broken_row));
+        }
     }
 
     #[test]
