@@ -57,21 +57,43 @@ pub(super) fn carry_out(
     now: Stamp,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
-    let (seqs, next) = match &step.which {
-        Selection::Ids(ids) => by_id(statements, ids, step.from)?,
-        Selection::Filter(filter) => by_filter(statements, filter, step.from)?,
-    };
+    let (seqs, next) = chosen(statements, &step.which, step.from)?;
+    let changed = change_each(statements, &step.change, &seqs, now, effects)?;
+    *hold(&step.outcome) = Outcome { changed, next };
+    Ok(())
+}
+
+/// The chunk of `which` that begins at `from`, and where the next one does. This may read the whole
+/// table.
+pub(super) fn chosen(
+    connection: &Connection,
+    which: &Selection,
+    from: i64,
+) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
+    match which {
+        Selection::Ids(ids) => by_id(connection, ids, from),
+        Selection::Filter(filter) => by_filter(connection, filter, from),
+    }
+}
+
+/// Changes these requests, as far as they still can be. Says how many.
+pub(super) fn change_each(
+    statements: &Statements<'_>,
+    change: &Change,
+    seqs: &[i64],
+    now: Stamp,
+    effects: &mut Effects,
+) -> rusqlite::Result<u64> {
     let mut changed = 0;
-    for seq in seqs {
-        let done = match &step.change {
+    for &seq in seqs {
+        let done = match change {
             Change::Retry => retry(statements, seq, now, effects)?,
             Change::Bury(reason) => bury(statements, seq, reason, now, effects)?,
         };
         changed += u64::from(done);
     }
     effects.reshuffled = true;
-    *hold(&step.outcome) = Outcome { changed, next };
-    Ok(())
+    Ok(changed)
 }
 
 fn by_id(

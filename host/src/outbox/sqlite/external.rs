@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::apply::Effects;
-use super::change::{self, Change, ChangeStep};
+use super::change::{self, Change};
 use super::statements::Statements;
 use super::timeline::Timeline;
-use super::{append, events, file, follow_ups, hold, list, memory, progress, schema};
+use super::{append, events, file, follow_ups, list, memory, progress, schema};
 use crate::clock::Clock;
 use crate::outbox::{
     Commit, DeliveryDetail, DeliveryFilter, DeliveryRow, FailedReply, MemoryScope, Pressure,
@@ -152,14 +152,16 @@ impl SqliteEditor {
         let mut next = Some(0);
         let mut changed = 0;
         while let Some(from) = next {
-            let step = ChangeStep::new(change.clone(), which.clone(), from);
+            // Before the transaction: meanwhile the service could write nothing.
+            let (seqs, more) = change::chosen(&self.0.connection, which, from)
+                .context("while looking for the requests in the outbox")?;
             let now = self.0.timeline.stamp();
-            let done = self
-                .transact(|statements, effects| change::carry_out(statements, &step, now, effects));
-            done.context("while changing requests in the outbox")?;
-            let outcome = *hold(&step.outcome);
-            changed += outcome.changed;
-            next = outcome.next;
+            self.transact(|statements, effects| {
+                changed += change::change_each(statements, change, &seqs, now, effects)?;
+                Ok(())
+            })
+            .context("while changing requests in the outbox")?;
+            next = more;
         }
         Ok(changed)
     }
