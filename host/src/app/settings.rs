@@ -103,6 +103,7 @@ pub fn plugin_spec(plugin: &PluginConfig) -> PluginSpec {
 /// to blame.
 pub fn plugin_faults(plugin: &PluginConfig, error: &LoadError) -> Vec<String> {
     let faults = error.faults().into_iter();
+        secrets: plugin.secrets.iter().map(|secret| secret.expose().to_owned()).collect(),
     let placed = faults.map(|(problem, told)| {
         let place = problem.and_then(|it| Some((plugin.place_of(&it.setting)?, &it.message)));
         place.map_or(told, |(place, message)| format!("{place} {message}"))

@@ -29,6 +29,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::mem;
 
 pub use self::delivery::{
     BreakerConfig, ClientCertificate, Credentials, DeliveryConfig, OAuth2, Order,
@@ -147,7 +148,8 @@ impl Draft<'_> {
         let plugins = self.all(&keys::PLUGIN, "", plugin::read);
         self.warn_of_idle_plugins(&endpoints);
         let named = endpoints.iter().flat_map(|endpoint| &endpoint.plugins);
-        let plugins = plugin::with_embedded(self.file.path, plugins, named);
+        let mut plugins = plugin::with_embedded(self.file.path, plugins, named);
+        plugin::keep_from_telling(&mut plugins, mem::take(&mut self.report.secrets));
         let storage = self.single(&keys::STORAGE, service::storage);
         let (storage, retention) =
             storage.unwrap_or_else(|| (self.file.resolve(service::DATABASE), service::RETENTION));

@@ -28,6 +28,9 @@ pub struct PluginConfig {
     pub source: PluginSource,
     /// What the plugin itself reads, in the order of the file.
     pub settings: Vec<Setting>,
+    /// All that came from `${...}` anywhere in the .ini, each once. It is kept out of the plugin's
+    /// words, as it sees its settings, the endpoint's address, and what other plugins made.
+    pub secrets: Vec<Secret>,
     /// How long one call may take.
     pub deadline: Duration,
     /// How many bytes of memory one instance may have.
@@ -65,6 +68,7 @@ impl PluginConfig {
             place: None,
             source,
             settings: Vec::new(),
+            secrets: Vec::new(),
             deadline: DEADLINE,
             memory: MEMORY,
         }
@@ -108,7 +112,8 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> 
         key: None,
     });
     let name = name.to_owned();
-    Some(PluginConfig { name, place, source: source?, settings, deadline, memory })
+    let secrets = Vec::new();
+    Some(PluginConfig { name, place, source: source?, settings, secrets, deadline, memory })
 }
 
 /// A file, or the embedded plugin that `use` names, or that the section itself is called after.
@@ -148,6 +153,19 @@ pub(super) fn known(name: &str, declared: &[&str]) -> Result<String, Fault> {
 
 /// Adds the embedded plugins that are named in a chain of `file` and have no section.
 pub(super) fn with_embedded<'a>(
+/// Tells all plugins what must not be seen in their words.
+pub(super) fn keep_from_telling(plugins: &mut [PluginConfig], secrets: Vec<Secret>) {
+    let mut all: Vec<Secret> = Vec::new();
+    for secret in secrets {
+        if !secret.expose().is_empty() && !all.contains(&secret) {
+            all.push(secret);
+        }
+    }
+    for plugin in plugins {
+        plugin.secrets.clone_from(&all);
+    }
+}
+
     file: &Path,
     mut plugins: Vec<PluginConfig>,
     named: impl Iterator<Item = &'a String>,

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{Fault, Report, nearest};
-use super::expand::expand;
+use super::expand::{Expanded, expand};
 use super::ini::{Entry, Section};
 use super::keys::{self, SectionKeys};
 use super::secret::sounds_secret;
@@ -124,12 +124,11 @@ impl<'a> Reader<'a> {
             self.warn(&entry.key, "values are taken as written, so the quotes are part of it");
         }
         match expand(&entry.value, self.file.folder(), self.file.around) {
-            Ok(done) => Some(Value {
-                text: done.text,
-                secret: done.secret,
-                line: entry.line,
-                file: self.file,
-            }),
+            Ok(Expanded { text, secrets }) => {
+                let secret = !secrets.is_empty();
+                self.report.secrets.extend(secrets);
+                Some(Value { text, secret, line: entry.line, file: self.file })
+            }
             Err(fault) => {
                 self.fault(entry, discreet(fault, &entry.key));
                 None

@@ -254,6 +254,7 @@ fn plugin() -> impl Strategy<Value = PluginConfig> {
                     secret: false,
                 })
                 .collect(),
+            secrets: Vec::new(),
             deadline,
             memory: memory << 20,
         },
