@@ -1,6 +1,7 @@
 //! `callhook deliveries` and `callhook replay`: what became of events, and what should.
 //!
-//! All of it works on the database itself, whether a service has it open or not.
+//! All of it works on the database itself, whether a service has it open or not, and without the
+//! service's secrets as long as no request has to be made.
 
 mod shown;
 
@@ -13,8 +14,8 @@ use jiff::tz::TimeZone;
 
 use self::shown::{Line, Told, detail_as_json, row_as_json};
 use super::{ConfigArgument, Failure, ToStdout, complain, log, say};
-use crate::app::{Operator, Replay, Tally, deliveries, each, goes_to};
-use crate::config::{Config, Loaded, LogConfig, LogLevel};
+use crate::app::{Faults, Operator, Replay, Tally, deliveries, each, goes_to};
+use crate::config::{Config, LogConfig, LogLevel, Partial};
 use crate::outbox::{DeliveryFilter, DeliveryState, Scan as _, Selection};
 
 /// What became of events.
@@ -132,10 +133,10 @@ pub(super) struct ReplayArguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.what {
         What::List { config, which, limit, json } => {
-            list(&load(config)?, &which.filter(), *limit, *json)
+            list(&load(config)?.config, &which.filter(), *limit, *json)
         }
-        What::Show { config, id, json } => show(&load(config)?, id, *json),
-        What::Export { config, which } => export(&load(config)?, which.filter()),
+        What::Show { config, id, json } => show(&load(config)?.config, id, *json),
+        What::Export { config, which } => export(&load(config)?.config, which.filter()),
         What::Retry { config, ids, which } => {
             let which = which.selection(ids)?;
             change(config, "sent again", |operator| operator.retry(&which))
@@ -146,7 +147,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         What::Resume { config, endpoint } => {
             let mut operator = open(config)?;
-            let was_off = operator.resume(endpoint)?;
+            let was_off = operator.resume(endpoint).map_err(|error| failure(config, error))?;
             let said = if was_off { "is delivered to again" } else { "was not switched off" };
             Ok(say(format_args!("{endpoint} {said}\n"))?)
         }
@@ -206,14 +207,24 @@ impl Which {
     }
 }
 
-fn load(config: &ConfigArgument) -> Result<Config, Failure> {
-    let Loaded { config, .. } = super::load(&config.config, false)?;
-    drop(log::start(LogConfig { level: LogLevel::Warn, ..config.log }));
-    Ok(config)
+/// Reads the settings as far as that is possible here.
+fn load(ConfigArgument { config: path }: &ConfigArgument) -> Result<Partial, Failure> {
+    let read = Config::load_in_part(path);
+    let partial = read.map_err(|errors| super::tell(path, &super::lines(&errors)))?;
+    drop(log::start(LogConfig { level: LogLevel::Warn, ..partial.config.log }));
+    Ok(partial)
 }
 
 fn open(argument: &ConfigArgument) -> Result<Operator, Failure> {
-    Operator::open(load(argument)?)?.map_err(|faults| super::tell(&argument.config, &faults.0))
+    Ok(Operator::open(load(argument)?)?)
+}
+
+/// Why an operator's command failed; faults of the settings are told.
+fn failure(ConfigArgument { config: path }: &ConfigArgument, error: anyhow::Error) -> Failure {
+    match error.downcast::<Faults>() {
+        Ok(Faults(faults)) => super::tell(path, &faults),
+        Err(error) => Failure::Running(error),
+    }
 }
 
 fn change(
@@ -221,7 +232,7 @@ fn change(
     what: &str,
     carry_out: impl FnOnce(&mut Operator) -> anyhow::Result<Tally>,
 ) -> Result<(), Failure> {
-    let tally = carry_out(&mut open(config)?)?;
+    let tally = carry_out(&mut open(config)?).map_err(|error| failure(config, error))?;
     let Tally { done, failed, judged, skipped } = tally;
     say(format_args!("{done} {} {what}\n", plural(done, "request", "requests")))?;
     if judged > 0 {

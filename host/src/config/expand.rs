@@ -63,7 +63,8 @@ fn look_up(inside: &str, folder: &Path, around: &dyn Surroundings) -> Result<Str
             }
             let folder = around.var(CREDENTIALS).ok_or_else(|| {
                 format!(
-                    "{CREDENTIALS} is not set; let systemd load the credential, or use ${{file:...}}"
+                    "{CREDENTIALS} is not set; let systemd load the credential, for a command \
+                     with systemd-run --pipe --wait -p LoadCredential={name}:FILE, or use ${{file:...}}"
                 )
             })?;
             content(&Path::new(&folder).join(name), around)
