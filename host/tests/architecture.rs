@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ("redact", &[]),
     ("tls", &[]),
     ("hosts", &[]),
-    ("config", &["event"]),
+    ("config", &["event", "redact"]),
     ("source", &["clock", "config", "event", "metrics", "tls"]),
     ("calls", &["clock", "event", "source"]),
     ("plugins", &["event", "redact", "reply", "request"]),

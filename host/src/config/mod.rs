@@ -8,6 +8,7 @@ mod credentials;
 mod delivery;
 mod error;
 mod expand;
+mod exposed;
 mod filter;
 mod ini;
 mod keys;

@@ -97,6 +97,8 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> 
         let Some(value) = reader.value(entry) else { continue };
         if sounds_secret(&entry.key) {
             reader.warn_of_readable_secret(&entry.key);
+        } else if entry.value.starts_with("https://") || entry.value.starts_with("http://") {
+            reader.warn_of_readable_address(&entry.key);
         }
         settings.push(Setting {
             key: entry.key.clone(),
@@ -151,8 +153,6 @@ pub(super) fn known(name: &str, declared: &[&str]) -> Result<String, Fault> {
     Err(Fault::UnknownPlugin { name: name.to_owned(), nearest })
 }
 
-/// Adds the embedded plugins that are named in a chain of `file` and have no section.
-pub(super) fn with_embedded<'a>(
 /// Tells all plugins what must not be seen in their words.
 pub(super) fn keep_from_telling(plugins: &mut [PluginConfig], secrets: Vec<Secret>) {
     let mut all: Vec<Secret> = Vec::new();
@@ -166,6 +166,8 @@ pub(super) fn keep_from_telling(plugins: &mut [PluginConfig], secrets: Vec<Secre
     }
 }
 
+/// Adds the embedded plugins that are named in a chain of `file` and have no section.
+pub(super) fn with_embedded<'a>(
     file: &Path,
     mut plugins: Vec<PluginConfig>,
     named: impl Iterator<Item = &'a String>,
