@@ -24,10 +24,10 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ("redact", &[]),
     ("tls", &[]),
     ("hosts", &[]),
-    ("config", &["event"]),
+    ("config", &["event", "redact"]),
     ("source", &["clock", "config", "event", "metrics", "tls"]),
     ("calls", &["clock", "event", "source"]),
-    ("plugins", &["event", "reply", "request"]),
+    ("plugins", &["event", "redact", "reply", "request"]),
     ("routes", &["config", "event", "hosts", "plugins", "reply", "request"]),
     ("outbox", &["clock", "event", "metrics", "reply", "request"]),
     (

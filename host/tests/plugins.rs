@@ -297,6 +297,15 @@ fn secrets_do_not_appear_in_failures() {
 // === What a plugin gets ===
 
 #[test]
+fn what_the_ini_took_from_elsewhere_does_not_appear_in_failures() {
+    let mut spec = PluginSpec::embedded("template");
+    spec.settings.push(("body".into(), "{{ s3cr3t_of_mine }}".into()));
+    spec.secrets.push("s3cr3t_of_mine".into());
+    let error = RUNTIME.load(&spec, &directory()).expect_err("it is no variable").to_string();
+    assert!(error.contains("there is no `***`") && !error.contains("s3cr3t"), "{error}");
+}
+
+#[test]
 fn a_plugin_reads_its_settings_and_the_directory() {
     let mut spec = hostile_spec("imports");
     spec.settings.push(("token".into(), "abcd".into()));

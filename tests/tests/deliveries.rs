@@ -279,3 +279,46 @@ async fn whoever_stops_reading_is_not_answered_with_an_error() {
     }
     assert!(hook.stop().await.success());
 }
+
+#[tokio::test]
+async fn the_operator_needs_no_secret_that_is_not_used() {
+    const NOWHERE: &str = "${cred:canary}";
+    let mut office = Office::open().await;
+    office.receiver.answer_status(404);
+    let hook = Callhook::start(&office.ini).await;
+    office.whole_call(&hook).await;
+    let dead = office.wait_for("dead", 3).await;
+    assert!(hook.stop().await.success());
+
+    let secret = format!("client_secret = {}", office.pbx.client_secret());
+    office.ini = office
+        .ini
+        .rewritten(&secret, &format!("client_secret = {NOWHERE}"))
+        .webhook("auth = bearer")
+        .webhook(&format!("auth_token = {NOWHERE}"));
+    let shown = office.does(&["deliveries", "show", id(&dead[0])], &[]);
+    assert!(shown.join("\n").contains("404"), "{shown:?}");
+    assert_eq!(office.does(&["deliveries", "export"], &[]).len(), 3);
+    let said = office.does(&["deliveries", "retry"], &["--state", "dead"]);
+    assert_eq!(said, ["3 requests sent again"]);
+    let said = office.does(&["deliveries", "bury"], &["--state", "waiting"]);
+    assert_eq!(said, ["3 requests given up"]);
+    let said = office.does(&["deliveries", "resume", "webhook"], &[]);
+    assert_eq!(said, ["webhook was not switched off"]);
+    let day = ["--from", "1h", "--to", "2100-01-01"];
+    assert_eq!(office.does(&["replay"], &day)[0], "2 requests made");
+
+    // What requests are made of must be there, and a check wants all of it.
+    office.ini = office
+        .ini
+        .webhook("plugins = words")
+        .section("plugin.words", &["use = template", &format!("body = \"{NOWHERE}\"")]);
+    office.does(&["deliveries", "bury"], &["--state", "waiting"]);
+    for (words, more) in [(&["replay"][..], &day[..]), (&["check"], &["--offline"])] {
+        let refused = office.callhook(words, more);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains("[plugin.words] body: ${cred:canary}: CREDENTIALS_DIR"), "{said}");
+        assert!(said.contains("systemd-run --pipe --wait -p LoadCredential=canary:FILE"), "{said}");
+    }
+}

@@ -378,3 +378,81 @@ async fn a_token_that_a_plugin_puts_into_a_header_is_not_shown() {
     }
     assert!(hook.stop().await.success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_template_took_from_elsewhere_is_told_by_nobody() {
+    const KEY: &str = "canary-of-the-template-4Qs8";
+    let (pbx, oracle) =
+        (Pbx::small_office().start().await.expect("it starts"), Oracle::start().await);
+    // It fails at one caller only, so that it passes the check.
+    let condition = format!("{{% if caller_id == \"{}\" %}}", NUMBERS[1]);
+    let body = format!(
+        "ringing.body = {{\"tel\": \"{{{{ caller_id }}}}\", \"token\": \"${{env:CANARY}}\", \"n\": \
+         {condition}oops{{% else %}}1{{% endif %}} }}"
+    );
+    let ini = Ini::new(&pbx, &oracle.url())
+        .webhook("plugins = words")
+        .section("plugin.words", &["use = template", &body]);
+    let command = |words: &[&str]| {
+        let mut command = Callhook::command(words);
+        command.env("CANARY", KEY);
+        command
+    };
+    let hook = Callhook::spawn_command(&ini, command(&["run"]));
+    hook.wait_until_ready().await;
+    pbx.outside(NUMBERS[0]).calls(NUMBERS[2]).expect("a call arrives");
+    oracle
+        .wait("it is sent", |all| {
+            all.iter().any(|one| String::from_utf8_lossy(&one.body).contains(KEY))
+        })
+        .await;
+    pbx.outside(NUMBERS[1]).calls(NUMBERS[2]).expect("a call arrives");
+    let said = hook.wait_for_log("Plugin failed").await;
+    assert!(said.contains("what comes out is not JSON"), "{said}");
+    ini.rewrite(&condition, "{% if true %}");
+    hook.hang_up("The new settings are faulty; the old ones stay in force.").await;
+    let mut told = vec![hook.page("/readyz").await, hook.log().join("\n")];
+    for words in [&["deliveries", "list"][..], &["deliveries", "list", "--json"], &["check"]] {
+        let output = command(words).arg("--config").arg(ini.path()).output().expect("it runs");
+        told.extend([output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()));
+    }
+    assert!(hook.stop().await.success());
+    for text in told {
+        let line =
+            text.lines().find(|line| line.contains("canary") || line.contains("template-4Q"));
+        assert!(line.is_none(), "{line:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_an_address_is_not_told_when_the_receiver_has_moved() {
+    let (pbx, oracle) =
+        (Pbx::small_office().start().await.expect("it starts"), Oracle::start().await);
+    let url = format!("{}rest/1/${{file:key}}/", oracle.url());
+    let ini = Ini::new(&pbx, &url);
+    fs::write(ini.folder().join("key"), URL_KEY).unwrap();
+    oracle.script(|number, arrival| {
+        let path = arrival.target.split('?').next().unwrap_or_default();
+        let tel = "http://127.0.0.1:9/tel/774-852-629".to_owned();
+        let moved = if number == 0 { format!("http://127.0.0.1:9{path}") } else { tel };
+        Answer::header(301, "location", &moved)
+    });
+    let hook = Callhook::start(&ini).await;
+    for _ in 0..2 {
+        pbx.outside(NUMBERS[0]).calls(NUMBERS[2]).expect("a call arrives");
+    }
+    oracle.wait("both are sent", |all| all.len() >= 2).await;
+    hook.wait_for_logs("will not be sent again", 1).await;
+    let listed = || {
+        let mut list = Callhook::command(&["deliveries", "list"]);
+        let output = list.arg("--config").arg(ini.path()).output().expect("it runs");
+        let text = String::from_utf8(output.stdout).unwrap();
+        (text.matches("http://127.0.0.1:9/").count() == 2).then_some(text)
+    };
+    let listed = eventually("both are dead", listed).await.unwrap();
+    let log = hook.log().join("\n");
+    assert!(hook.stop().await.success());
+    for text in [listed, log] {
+        assert!(!text.contains(URL_KEY) && !text.contains("774-852"), "{text}");
+    }
+}

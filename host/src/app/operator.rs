@@ -2,13 +2,17 @@
 //! give up, replay.
 //!
 //! It all happens in the operator's own process, on the database; a service that has it open
-//! notices. So what is replayed goes through the settings and plugins of today's .ini.
+//! notices. So what is replayed goes through the settings and plugins of today's .ini. These are
+//! made ready only where requests have to be made: for the rest the service's secrets are not
+//! needed, and the operator may have none of them.
+
+use std::cell::OnceCell;
 
 use anyhow::Context as _;
 
 use super::{App, Faults, settings};
 use crate::clock::Clock;
-use crate::config::{Config, EndpointConfig};
+use crate::config::{Config, EndpointConfig, Partial};
 use crate::delivery::{disabled_name, follow};
 use crate::outbox::{
     Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, DeliveryState, FailedReply, Scan,
@@ -70,15 +74,23 @@ pub struct Tally {
 
 /// Changes what is kept.
 pub struct Operator {
-    app: App,
+    today: Today,
     editor: SqliteEditor,
 }
 
+/// The settings of today.
+struct Today {
+    settings: Partial,
+    /// What they name, once it was needed.
+    app: OnceCell<App>,
+}
+
+/// A failure that is one of the settings is [`Faults`].
 impl Operator {
-    /// Opens the database of these settings. The faults are those of the settings.
-    pub fn open(config: Config) -> anyhow::Result<Result<Self, Faults>> {
-        let editor = SqliteEditor::open(&config.storage, Clock::system())?;
-        Ok(App::build(config, Clock::system()).map(|app| Self { app, editor }))
+    /// Opens the database of these settings.
+    pub fn open(settings: Partial) -> anyhow::Result<Self> {
+        let editor = SqliteEditor::open(&settings.config.storage, Clock::system())?;
+        Ok(Self { today: Today { settings, app: OnceCell::new() }, editor })
     }
 
     /// Makes the selected requests due now, as they are. Of selected events of which a plugin
@@ -127,8 +139,9 @@ impl Operator {
     /// Makes new requests of stored events.
     pub fn replay(&mut self, replay: &Replay) -> anyhow::Result<Tally> {
         let scope = Scope { endpoint: replay.endpoint.clone(), popups: replay.popups };
+        self.today.app()?;
         if let Some(endpoint) = &replay.endpoint {
-            self.app.endpoint(endpoint)?;
+            self.today.endpoint(endpoint)?;
         }
         let mut tally = Tally::default();
         let mut after: Option<String> = None;
@@ -143,7 +156,7 @@ impl Operator {
 
     /// Lets requests go again to an endpoint that was switched off. `false` if it was not.
     pub fn resume(&mut self, endpoint: &str) -> anyhow::Result<bool> {
-        let url = &self.app.endpoint(endpoint)?.url;
+        let url = &self.today.endpoint(endpoint)?.url;
         self.editor.forget(&disabled_name(endpoint, url))
     }
 
@@ -153,9 +166,9 @@ impl Operator {
         scope: &Scope,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
-        let routes = self.app.routes(scope.endpoint.as_deref())?;
-        let scan = self.editor.scan();
-        let (commit, replayed) = pipeline::replay(&routes, events, scope, scan, &self.app.metrics)?;
+        let routes = self.today.routes(scope.endpoint.as_deref())?;
+        let (scan, metrics) = (self.editor.scan(), &self.today.app()?.metrics);
+        let (commit, replayed) = pipeline::replay(&routes, events, scope, scan, metrics)?;
         self.editor.append(&commit)?;
         let Replayed { requests, failures, skipped } = replayed;
         tally.done += requests;
@@ -172,9 +185,9 @@ impl Operator {
         let request = detail.and_then(|detail| Some((detail.base, detail.request?)));
         let (base, mut request) =
             request.with_context(|| format!("the request of {id} is no longer kept"))?;
-        let url = &self.app.endpoint(&failed.endpoint)?.url;
+        let url = &self.today.endpoint(&failed.endpoint)?.url;
         request.url = follow(&request.url, base.as_deref(), url).into_owned();
-        let routes = self.app.routes(Some(&failed.endpoint))?;
+        let routes = self.today.routes(Some(&failed.endpoint))?;
         let route = routes.first().context("there is a route to every endpoint")?;
         match pipeline::judge_again(route, failed, request, self.editor.scan())? {
             Ok(rejudged) => {
@@ -244,16 +257,40 @@ impl Operator {
     }
 }
 
-impl App {
-    /// The endpoint of this name. Fails if the settings have none.
+impl Today {
+    /// What makes requests and judges replies. Fails if something that it needs is out of reach.
+    fn app(&self) -> anyhow::Result<&App> {
+        if let Some(app) = self.app.get() {
+            return Ok(app);
+        }
+        let missing: Vec<_> =
+            self.settings.missing_for_requests().map(ToString::to_string).collect();
+        if !missing.is_empty() {
+            return Err(Faults(missing).into());
+        }
+        let app = App::build(self.settings.config.clone(), Clock::system())?;
+        Ok(self.app.get_or_init(|| app))
+    }
+
+    /// The endpoint of this name. Fails if the settings have none, or do not tell where it is.
     fn endpoint(&self, name: &str) -> anyhow::Result<&EndpointConfig> {
-        let there = self.config.endpoints.iter().find(|endpoint| endpoint.name == name);
-        there.with_context(|| format!("there is no endpoint {name} in the settings"))
+        let there = self.settings.config.endpoints.iter().find(|endpoint| endpoint.name == name);
+        if let Some(there) = there {
+            return Ok(there);
+        }
+        let missing = self.settings.missing.iter();
+        let missing = missing.filter(|error| error.place.key.as_deref() == Some("url"));
+        let missing: Vec<_> = missing.map(ToString::to_string).collect();
+        if missing.is_empty() {
+            anyhow::bail!("there is no endpoint {name} in the settings");
+        }
+        Err(Faults(missing).into())
     }
 
     /// The routes to all endpoints, or to one.
     fn routes(&self, only: Option<&str>) -> anyhow::Result<Vec<Route>> {
-        let mut routes = settings::routes(&self.config, &self.loaded.plugins);
+        let app = self.app()?;
+        let mut routes = settings::routes(&app.config, &app.loaded.plugins);
         if let Some(name) = only {
             self.endpoint(name)?;
             routes.retain(|route| route.endpoint.name == name);

@@ -46,7 +46,8 @@ impl Office {
     }
 
     fn operator(&self) -> Operator {
-        Operator::open(self.config.clone()).unwrap().unwrap()
+        let (config, missing) = (self.config.clone(), Vec::new());
+        Operator::open(Partial { config, missing }).unwrap()
     }
 }
 

@@ -1,6 +1,7 @@
 //! From the settings as the .ini means them to what each stage wants to know.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,14 @@ use crate::source::callcontrol;
 /// What is wrong with the settings beyond the .ini itself, a line each.
 #[derive(Debug)]
 pub struct Faults(pub Vec<String>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl std::error::Error for Faults {}
 
 impl From<anyhow::Error> for Faults {
     fn from(error: anyhow::Error) -> Self {
@@ -108,6 +117,7 @@ pub fn plugin_spec(plugin: &PluginConfig) -> PluginSpec {
         name: plugin.name.clone(),
         source,
         settings: plugin.settings.iter().map(setting).collect(),
+        secrets: plugin.secrets.iter().map(|secret| secret.expose().to_owned()).collect(),
         deadline: plugin.deadline,
         memory: plugin.memory,
     }

@@ -2,9 +2,7 @@
 //!
 //! In service nobody sees a request but its receiver. Here somebody may paste it into a report.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::plugins::SettingDoc;
+use crate::plugins::{SettingDoc, spellings};
 use crate::request::Request;
 
 /// Shorter values are not hidden: they would turn up inside ordinary words.
@@ -12,9 +10,6 @@ const SHORTEST: usize = 4;
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
-
-/// What most encoders leave as it is.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The secrets of a plugin in all the forms in which they turn up.
 #[derive(Default)]
@@ -36,11 +31,17 @@ pub(super) enum Piece {
 }
 
 impl Secrets {
-    /// Those that `settings` give a plugin which takes these.
-    pub(super) fn of(docs: &[SettingDoc], settings: &[(String, String)]) -> Self {
+    /// Those that `settings` give a plugin which takes these, and `more`.
+    pub(super) fn of(docs: &[SettingDoc], settings: &[(String, String)], more: &[String]) -> Self {
         let secret = |name: &str| docs.iter().any(|doc| doc.secret && doc.takes(name));
-        let given = settings.iter().filter(|(name, value)| secret(name) && value.len() >= SHORTEST);
-        let mut forms: Vec<Form> = given.flat_map(|(name, value)| forms(name, value)).collect();
+        let given = settings.iter().filter(|(name, _)| secret(name));
+        let given = given.map(|(name, value)| (name.clone(), value));
+        let more = more.iter().enumerate().map(|(place, value)| {
+            let named = settings.iter().find(|(_, given)| given == value);
+            (named.map_or(format!("secret{}", place + 1), |(name, _)| name.clone()), value)
+        });
+        let all = given.chain(more).filter(|(_, value)| value.len() >= SHORTEST);
+        let mut forms: Vec<Form> = all.flat_map(|(name, value)| forms(&name, value)).collect();
         // A form that contains another one has to go first.
         forms.sort_by_key(|form| std::cmp::Reverse(form.text.len()));
         Self(forms)
@@ -94,20 +95,11 @@ fn forms(name: &str, value: &str) -> Vec<Form> {
         Some(first) if first.is_ascii_digit() => format!("_{variable}"),
         _ => variable,
     };
-    let json = serde_json::Value::from(value).to_string();
-    let encoded = [
-        utf8_percent_encode(value, UNRESERVED).to_string(),
-        utf8_percent_encode(value, NON_ALPHANUMERIC).to_string(),
-        url::form_urlencoded::byte_serialize(value.as_bytes()).collect(),
-        json.trim_matches('"').to_owned(),
-    ];
-    let mut forms = vec![Form { text: value.to_owned(), variable: variable.clone() }];
-    for text in encoded {
-        if forms.iter().all(|form| form.text != text) {
-            forms.push(Form { text, variable: format!("{variable}_ENCODED") });
-        }
-    }
-    forms
+    let named = |text: String| {
+        let encoded = if text == value { "" } else { "_ENCODED" };
+        Form { variable: format!("{variable}{encoded}"), text }
+    };
+    spellings(value).into_iter().map(named).collect()
 }
 
 #[cfg(test)]
@@ -135,7 +127,19 @@ mod tests {
             secret: true,
         }];
         let given = [("header.x-key".to_owned(), "hunter22".to_owned())];
-        assert_eq!(Secrets::of(&docs, &given).hide("x-key: hunter22"), "x-key: ***");
+        assert_eq!(Secrets::of(&docs, &given, &[]).hide("x-key: hunter22"), "x-key: ***");
+    }
+
+    #[test]
+    fn what_came_from_elsewhere_is_hidden_whatever_setting_it_is_a_part_of() {
+        let given = [
+            ("body".to_owned(), "{\"token\": \"hunter22\"}".to_owned()),
+            ("query.key".to_owned(), "hunter33".to_owned()),
+        ];
+        let secrets = Secrets::of(&[], &given, &["hunter22".to_owned(), "hunter33".to_owned()]);
+        let secret = |name: &str| Piece::Secret(name.to_owned());
+        let pieces = [secret("SECRET1"), Piece::Text("&k=".to_owned()), secret("QUERY_KEY")];
+        assert_eq!(secrets.split("hunter22&k=hunter33"), pieces);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Stage {
             .with_cache_of_user()
             .load(&spec, &subject.directory)
             .map_err(|error| Faults(app::plugin_faults(&subject.plugin, &error)))?;
-        let secrets = Secrets::of(plugin.settings(), &spec.settings);
+        let secrets = Secrets::of(plugin.settings(), &spec.settings, &spec.secrets);
         Ok(Self { subject, plugin, secrets, calls: BTreeMap::new(), last: None })
     }
 

@@ -1,6 +1,7 @@
 //! `callhook deliveries` and `callhook replay`: what became of events, and what should.
 //!
-//! All of it works on the database itself, whether a service has it open or not.
+//! All of it works on the database itself, whether a service has it open or not, and without the
+//! service's secrets as long as no request has to be made.
 
 mod endpoints;
 mod shown;
@@ -14,8 +15,8 @@ use jiff::tz::TimeZone;
 
 use self::shown::{Line, Told, detail_as_json, row_as_json};
 use super::{ConfigArgument, Failure, ToStdout, complain, log, say};
-use crate::app::{Operator, Replay, Tally, deliveries, each, goes_to};
-use crate::config::{Config, Loaded, LogConfig, LogLevel};
+use crate::app::{Faults, Operator, Replay, Tally, deliveries, each, goes_to};
+use crate::config::{Config, LogConfig, LogLevel, Partial};
 use crate::outbox::{DeliveryFilter, DeliveryState, Scan as _, Selection};
 
 /// What became of events.
@@ -139,25 +140,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         What::List { config, which, limit, json } => {
             list(&load(config)?, &which.filter(), *limit, *json)
         }
-        What::Show { config, id, json } => show(&load(config)?, id, *json),
+        What::Show { config, id, json } => show(&load(config)?.config, id, *json),
         What::Export { config, which } => export(&load(config)?, which.filter()),
         What::Retry { config, ids, which } => {
             let selection = which.selection(ids)?;
             let settings = load(config)?;
             endpoints::in_settings_or_kept(&settings, which.endpoint.as_deref())?;
-            change(open(config, settings)?, "sent again", |operator| operator.retry(&selection))
+            change(config, settings, "sent again", |operator| operator.retry(&selection))
         }
         What::Bury { config, ids, which, reason } => {
             let selection = which.selection(ids)?;
             let settings = load(config)?;
             endpoints::in_settings_or_kept(&settings, which.endpoint.as_deref())?;
-            change(open(config, settings)?, "given up", |it| it.bury(&selection, reason))
+            change(config, settings, "given up", |it| it.bury(&selection, reason))
         }
         What::Resume { config, endpoint } => {
             let settings = load(config)?;
             endpoints::in_settings(&settings, Some(endpoint))?;
-            let mut operator = open(config, settings)?;
-            let was_off = operator.resume(endpoint)?;
+            let mut operator = open(settings)?;
+            let was_off = operator.resume(endpoint).map_err(|error| failure(config, error))?;
             let said = if was_off { "is delivered to again" } else { "was not switched off" };
             Ok(say(format_args!("{endpoint} {said}\n"))?)
         }
@@ -173,7 +174,7 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
     let replay = Replay { from: *from, until: *to, endpoint: endpoint.clone(), popups: *popups };
     let settings = load(config)?;
     endpoints::in_settings(&settings, endpoint.as_deref())?;
-    change(open(config, settings)?, "made", |operator| operator.replay(&replay))
+    change(config, settings, "made", |operator| operator.replay(&replay))
 }
 
 impl Which {
@@ -219,22 +220,34 @@ impl Which {
     }
 }
 
-fn load(config: &ConfigArgument) -> Result<Config, Failure> {
-    let Loaded { config, .. } = super::load(&config.config, false)?;
-    drop(log::start(LogConfig { level: LogLevel::Warn, ..config.log }));
-    Ok(config)
+/// Reads the settings as far as that is possible here.
+fn load(ConfigArgument { config: path }: &ConfigArgument) -> Result<Partial, Failure> {
+    let read = Config::load_in_part(path);
+    let partial = read.map_err(|errors| super::tell(path, &super::lines(&errors)))?;
+    drop(log::start(LogConfig { level: LogLevel::Warn, ..partial.config.log }));
+    Ok(partial)
 }
 
-fn open(argument: &ConfigArgument, settings: Config) -> Result<Operator, Failure> {
-    Operator::open(settings)?.map_err(|faults| super::tell(&argument.config, &faults.0))
+fn open(settings: Partial) -> Result<Operator, Failure> {
+    Ok(Operator::open(settings)?)
+}
+
+/// Why an operator's command failed; faults of the settings are told.
+fn failure(ConfigArgument { config: path }: &ConfigArgument, error: anyhow::Error) -> Failure {
+    match error.downcast::<Faults>() {
+        Ok(Faults(faults)) => super::tell(path, &faults),
+        Err(error) => Failure::Running(error),
+    }
 }
 
 fn change(
-    mut operator: Operator,
+    config: &ConfigArgument,
+    settings: Partial,
     what: &str,
     carry_out: impl FnOnce(&mut Operator) -> anyhow::Result<Tally>,
 ) -> Result<(), Failure> {
-    let Tally { done, failed, judged, skipped, untouched } = carry_out(&mut operator)?;
+    let done = carry_out(&mut open(settings)?).map_err(|error| failure(config, error))?;
+    let Tally { done, failed, judged, skipped, untouched } = done;
     say(format_args!("{done} {} {what}\n", plural(done, "request", "requests")))?;
     if judged > 0 {
         say(format_args!("{judged} {} judged\n", plural(judged, "reply", "replies")))?;
@@ -274,11 +287,16 @@ fn plural<'a>(count: u64, one: &'a str, more: &'a str) -> &'a str {
     if count == 1 { one } else { more }
 }
 
-fn list(config: &Config, filter: &DeliveryFilter, limit: usize, json: bool) -> Result<(), Failure> {
-    endpoints::in_settings_or_kept(config, filter.endpoint.as_deref())?;
+fn list(
+    settings: &Partial,
+    filter: &DeliveryFilter,
+    limit: usize,
+    json: bool,
+) -> Result<(), Failure> {
+    endpoints::in_settings_or_kept(settings, filter.endpoint.as_deref())?;
     let mut out = std::io::stdout().lock();
     let mut left = limit;
-    each(&deliveries(config)?, filter.clone(), limit.saturating_add(1), |row| {
+    each(&deliveries(&settings.config)?, filter.clone(), limit.saturating_add(1), |row| {
         if left == 0 {
             if !json {
                 complain(format_args!("note: there are more than these {limit}; see --limit"));
@@ -304,8 +322,9 @@ fn show(config: &Config, id: &str, json: bool) -> Result<(), Failure> {
     Ok(say(Told { detail: &detail, goes_to: goes_to.as_deref() })?)
 }
 
-fn export(config: &Config, filter: DeliveryFilter) -> Result<(), Failure> {
-    endpoints::in_settings_or_kept(config, filter.endpoint.as_deref())?;
+fn export(settings: &Partial, filter: DeliveryFilter) -> Result<(), Failure> {
+    endpoints::in_settings_or_kept(settings, filter.endpoint.as_deref())?;
+    let config = &settings.config;
     let kept = deliveries(config)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     each(&kept, filter, usize::MAX, |row| {

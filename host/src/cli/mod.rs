@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 
 use crate::app::{self, App, Faults};
 use crate::clock::Clock;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, ConfigError, Loaded};
 
 /// Turns calls on a 3CX phone system into webhooks, through WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -156,11 +156,14 @@ fn load(path: &Path, strict: bool) -> Result<Loaded, Failure> {
 /// Reads the settings, or says what is wrong with them. `strict` does not put up with secrets that
 /// others can read.
 fn read(path: &Path, strict: bool) -> Result<Loaded, Vec<String>> {
-    let loaded = Config::load(path)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let loaded = Config::load(path).map_err(|errors| lines(&errors))?;
     let exposures = loaded.warnings.iter().filter(|warning| strict && warning.exposure);
     let exposures: Vec<String> = exposures.map(ToString::to_string).collect();
     if exposures.is_empty() { Ok(loaded) } else { Err(exposures) }
+}
+
+fn lines(errors: &[ConfigError]) -> Vec<String> {
+    errors.iter().map(ToString::to_string).collect()
 }
 
 /// Tells what is wrong with the settings, and that nothing came of them.

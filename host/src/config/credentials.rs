@@ -118,6 +118,7 @@ fn oauth2(reader: &mut Reader<'_>, kind: Kind) -> Option<Credentials> {
     let renewed = kind == Kind::RefreshToken;
     let url = "the address that gives out tokens";
     let token_url = reader.required("auth_token_url", url, value::address);
+    reader.warn_of_readable_address("auth_token_url");
     let client_id = reader.required("auth_client_id", "the id of this client there", value::text);
     let client_secret = if renewed {
         reader.optional("auth_client_secret", secret)

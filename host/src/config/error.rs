@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::secret::Secret;
+
 /// Where in the settings something is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -247,12 +249,15 @@ pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<
         .map(|(_, name)| name.to_owned())
 }
 
-/// Collects what is found wrong, so that one reading of a file shows all of it.
+/// Collects what is found wrong, so that one reading of a file shows all of it, and what must not
+/// be shown.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) file: PathBuf,
     pub(super) errors: Vec<ConfigError>,
     pub(super) warnings: Vec<Warning>,
+    /// What stood for references.
+    pub(super) secrets: Vec<Secret>,
 }
 
 impl Report {

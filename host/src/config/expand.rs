@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use super::error::Fault;
+use super::secret::Secret;
 use super::surroundings::Surroundings;
 
 /// Where systemd puts the credentials of a service.
@@ -15,8 +16,8 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Expanded {
     pub(super) text: String,
-    /// Some of it did not stand in the .ini.
-    pub(super) secret: bool,
+    /// The parts of it that did not stand in the .ini.
+    pub(super) secrets: Vec<Secret>,
 }
 
 /// Fills `raw` in. `folder` is where the .ini is.
@@ -42,7 +43,7 @@ pub(super) fn expand(
             .map_err(|reason| Fault::Reference { reference: format!("${{{inside}}}"), reason })?;
         done.text.push_str(before);
         done.text.push_str(&found);
-        done.secret = true;
+        done.secrets.push(Secret::new(found));
         rest = behind;
     }
     done.text.push_str(rest);
@@ -62,7 +63,8 @@ fn look_up(inside: &str, folder: &Path, around: &dyn Surroundings) -> Result<Str
             }
             let folder = around.var(CREDENTIALS).ok_or_else(|| {
                 format!(
-                    "{CREDENTIALS} is not set; let systemd load the credential, or use ${{file:...}}"
+                    "{CREDENTIALS} is not set; let systemd load the credential, for a command \
+                     with systemd-run --pipe --wait -p LoadCredential={name}:FILE, or use ${{file:...}}"
                 )
             })?;
             content(&Path::new(&folder).join(name), around)

@@ -8,10 +8,12 @@ mod credentials;
 mod delivery;
 mod error;
 mod expand;
+mod exposed;
 mod filter;
 mod ini;
 mod keys;
 mod numbers;
+mod partial;
 mod pbx;
 mod places;
 mod plugin;
@@ -28,6 +30,7 @@ mod webhook;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,6 +41,7 @@ pub use self::error::{ConfigError, Fault, Place, Warning, nearest};
 pub use self::filter::{Filter, Pattern};
 pub(crate) use self::ini::is_value;
 pub use self::keys::{SECTIONS, SectionKeys};
+pub use self::partial::Partial;
 pub use self::pbx::{PbxConfig, PbxSource};
 pub use self::places::Places;
 #[cfg(test)]
@@ -98,18 +102,22 @@ pub struct Loaded {
 impl Config {
     /// Reads the .ini at `path` in the surroundings of this machine.
     pub fn load(path: &Path) -> Result<Loaded, Vec<ConfigError>> {
+        Self::parse(&Self::text(path)?, path, &Machine)
+    }
+
+    /// The text of the .ini at `path`.
+    fn text(path: &Path) -> Result<String, Vec<ConfigError>> {
         let refuse = |line, fault| {
             let place = Place { file: path.to_owned(), line, section: None, key: None };
             vec![ConfigError { place, fault }]
         };
         let bytes =
             read_text(path).map_err(|error| refuse(None, Fault::Unreadable(error.to_string())))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
+        String::from_utf8(bytes).map_err(|error| {
             let sound = error.utf8_error().valid_up_to();
             let newlines = error.as_bytes().iter().take(sound).filter(|&&b| b == b'\n').count();
             refuse(Some(newlines + 1), Fault::NotUtf8)
-        })?;
-        Self::parse(&text, path, &Machine)
+        })
     }
 
     /// Reads the text of a .ini that stands, or could stand, at `path`.
@@ -118,18 +126,24 @@ impl Config {
         path: &Path,
         around: &dyn Surroundings,
     ) -> Result<Loaded, Vec<ConfigError>> {
+        let (config, report) = Self::read(text, path, around);
+        if report.errors.is_empty() {
+            return Ok(Loaded { config, warnings: report.warnings });
+        }
+        Err(report.errors)
+    }
+
+    /// What can be understood of the text, and what is wrong with it, by line.
+    fn read(text: &str, path: &Path, around: &dyn Surroundings) -> (Self, Report) {
         let mut report = Report { file: path.to_owned(), ..Report::default() };
         let document = ini::read(text, &mut report);
         let sections = document.sections.iter();
         let plugins = sections.filter_map(|section| keys::PLUGIN.own_name(&section.name)).collect();
         let file = File { path, around, plugins };
         let config = Draft { document: &document, file: &file, report: &mut report }.finish();
-        if report.errors.is_empty() {
-            report.warnings.sort_by_key(|warning| warning.place.line);
-            return Ok(Loaded { config, warnings: report.warnings });
-        }
+        report.warnings.sort_by_key(|warning| warning.place.line);
         report.errors.sort_by_key(|error| error.place.line);
-        Err(report.errors)
+        (config, report)
     }
 
     /// The plugin of that name.
@@ -155,7 +169,8 @@ impl Draft<'_> {
         let plugins = self.all(&keys::PLUGIN, "", plugin::read);
         self.warn_of_idle_plugins(&endpoints);
         let places = Places::new(self.file.path, self.document);
-        let plugins = plugin::with_embedded(&places, plugins, &endpoints);
+        let mut plugins = plugin::with_embedded(&places, plugins, &endpoints);
+        plugin::keep_from_telling(&mut plugins, mem::take(&mut self.report.secrets));
         let storage = self.single(&keys::STORAGE, service::storage);
         let (storage, retention) =
             storage.unwrap_or_else(|| (self.file.resolve(service::DATABASE), service::RETENTION));

@@ -35,6 +35,9 @@ pub struct PluginConfig {
     pub source: PluginSource,
     /// What the plugin itself reads, in the order of the file.
     pub settings: Vec<Setting>,
+    /// All that came from `${...}` anywhere in the .ini, each once. It is kept out of the plugin's
+    /// words, as it sees its settings, the endpoint's address, and what other plugins made.
+    pub secrets: Vec<Secret>,
     /// How long one call may take.
     pub deadline: Duration,
     /// How many bytes of memory one instance may have.
@@ -73,6 +76,7 @@ impl PluginConfig {
             file_line: None,
             source,
             settings: Vec::new(),
+            secrets: Vec::new(),
             deadline: DEADLINE,
             memory: MEMORY,
         }
@@ -110,6 +114,8 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> 
         let Some(value) = reader.value(entry) else { continue };
         if sounds_secret(&entry.key) {
             reader.warn_of_readable_secret(&entry.key);
+        } else if entry.value.starts_with("https://") || entry.value.starts_with("http://") {
+            reader.warn_of_readable_address(&entry.key);
         }
         settings.push(Setting {
             key: entry.key.clone(),
@@ -126,7 +132,9 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<PluginConfig> 
     });
     let file_line = reader.section.get("file").map(|entry| entry.line);
     let name = name.to_owned();
-    Some(PluginConfig { name, place, file_line, source: source?, settings, deadline, memory })
+    let secrets = Vec::new();
+    let source = source?;
+    Some(PluginConfig { name, place, file_line, source, settings, secrets, deadline, memory })
 }
 
 /// A file, or the embedded plugin that `use` names, or that the section itself is called after.
@@ -162,6 +170,19 @@ pub(super) fn known(name: &str, declared: &[&str]) -> Result<String, Fault> {
     }
     let nearest = nearest(name, all.by_ref().copied());
     Err(Fault::UnknownPlugin { name: name.to_owned(), nearest })
+}
+
+/// Tells all plugins what must not be seen in their words.
+pub(super) fn keep_from_telling(plugins: &mut [PluginConfig], secrets: Vec<Secret>) {
+    let mut all: Vec<Secret> = Vec::new();
+    for secret in secrets {
+        if !secret.expose().is_empty() && !all.contains(&secret) {
+            all.push(secret);
+        }
+    }
+    for plugin in plugins {
+        plugin.secrets.clone_from(&all);
+    }
 }
 
 /// Adds the embedded plugins that an endpoint names and that have no section. What is wrong with

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{Fault, Report, nearest};
-use super::expand::expand;
+use super::expand::{Expanded, expand};
+use super::exposed::holds_a_secret;
 use super::ini::{Entry, Section};
 use super::keys::{self, SectionKeys};
 use super::secret::sounds_secret;
@@ -130,12 +131,11 @@ impl<'a> Reader<'a> {
             self.warn(&entry.key, "values are taken as written, so the quotes are part of it");
         }
         match expand(&entry.value, self.file.folder(), self.file.around) {
-            Ok(done) => Some(Value {
-                text: done.text,
-                secret: done.secret,
-                line: entry.line,
-                file: self.file,
-            }),
+            Ok(Expanded { text, secrets }) => {
+                let secret = !secrets.is_empty();
+                self.report.secrets.extend(secrets);
+                Some(Value { text, secret, line: entry.line, file: self.file })
+            }
             Err(fault) => {
                 self.fault(entry, discreet(fault, &entry.key));
                 None
@@ -181,12 +181,30 @@ impl<'a> Reader<'a> {
 
     /// Warns if `key` holds a secret in plain text that everybody on the machine can read.
     pub(super) fn warn_of_readable_secret(&mut self, key: &str) {
-        let literal = |entry: &Entry| !entry.value.replace("$${", "").contains("${");
-        let Some(entry) = self.section.get(key).filter(|entry| literal(entry)) else { return };
-        if !entry.value.is_empty() && self.file.around.readable_by_all(self.file.path) {
-            let text = "everybody on this machine can read it here; chmod 600 the file, \
-                        or keep the secret elsewhere: ${file:...}, ${cred:...}";
-            let place = (Some(entry.line), Some(self.section.name.as_str()), Some(key));
+        let literal = |entry: &&Entry| !entry.value.replace("$${", "").contains("${");
+        let section = self.section;
+        let set = section.get(key).filter(|entry| !entry.value.is_empty());
+        if let Some(entry) = set.filter(literal) {
+            self.warn_of_exposure(entry, "");
+        }
+    }
+
+    /// The same if `key` holds an address that seems to have a secret in it.
+    pub(super) fn warn_of_readable_address(&mut self, key: &str) {
+        let section = self.section;
+        if let Some(entry) = section.get(key).filter(|entry| holds_a_secret(&entry.value)) {
+            self.warn_of_exposure(entry, "there seems to be a secret in it, and ");
+        }
+    }
+
+    fn warn_of_exposure(&mut self, entry: &Entry, why: &str) {
+        if self.file.around.readable_by_all(self.file.path) {
+            let text = format!(
+                "{why}everybody on this machine can read it here; chmod 600 the file, or keep \
+                 the secret elsewhere: ${{file:...}}, ${{cred:...}}"
+            );
+            let key = Some(entry.key.as_str());
+            let place = (Some(entry.line), Some(self.section.name.as_str()), key);
             self.report.warn_of_exposure(place, text);
         }
     }

@@ -3,6 +3,7 @@
 mod faults;
 mod filters;
 mod meaning;
+mod partial;
 mod properties;
 mod shipped;
 mod warnings;

@@ -118,6 +118,7 @@ impl EndpointConfig {
 /// Reads the section of the endpoint called `name`.
 pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<EndpointConfig> {
     let url = reader.required("url", "the address that events are sent to", value::address);
+    reader.warn_of_readable_address("url");
     let plugins = reader.or("plugins", vec![PLAIN_GET.to_owned()], chain);
     let events = reader.or("events", USUAL.to_vec(), events);
     let internal = reader.or("internal", false, value::flag);

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
+use super::credentials::Lines;
 use super::endpoint::Endpoint;
 use super::judge::Judge;
 use super::settings::EndpointSettings;
@@ -32,6 +33,8 @@ pub struct Changes {
     pub(super) ask: mpsc::Sender<Change>,
     /// Those of today.
     pub(super) endpoints: Endpoints,
+    /// Tokens, whatever the endpoints are called that show them.
+    pub(super) lines: Lines,
 }
 
 /// Endpoints whose settings can be used. Nothing is sent yet to those that are new.
@@ -76,7 +79,8 @@ impl Changes {
             let (outbox, clock) = (Arc::clone(&self.outbox), self.clock.clone());
             let old = old.map(|old| &**old);
             let judge = self.judge.clone();
-            let new = Endpoint::new(settings, old, outbox, judge, clock, &self.metrics);
+            let new =
+                Endpoint::new(settings, old, &self.lines, outbox, judge, clock, &self.metrics);
             new.map(Arc::new).context(context)
         };
         endpoints.into_iter().map(endpoint).collect::<anyhow::Result<_>>().map(Prepared)

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::attempts::Slot;
 use super::breaker::{Change, Sign};
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Lines};
 use super::exchange::{Client, Reply};
 use super::failure::{Patience, SendFailure};
 use super::follow::follow;
@@ -73,14 +73,14 @@ impl Endpoint {
     pub(super) fn new(
         settings: EndpointSettings,
         before: Option<&Self>,
+        lines: &Lines,
         outbox: Arc<dyn Outbox>,
         judge: Option<Arc<dyn Judge>>,
         clock: Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let resolver = resolver::system();
-        let shown = before.map(|before| &*before.credentials);
-        let credentials = Credentials::new(&settings, shown, &resolver, &outbox, &clock)?;
+        let credentials = Credentials::new(&settings, lines, &resolver, &outbox, &clock)?;
         let credentials = Arc::new(credentials);
         let most = settings.concurrency.max(1);
         let standing = before.filter(|before| before.settings.url == settings.url);

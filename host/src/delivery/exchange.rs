@@ -45,6 +45,8 @@ pub(super) struct Client {
 /// What came back.
 #[derive(Debug)]
 pub(super) struct Reply {
+    /// Where the request went, with what the host added to it.
+    pub(super) asked: Uri,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     /// The beginning of it.
@@ -108,10 +110,11 @@ impl Client {
 
     async fn exchange(&self, mut message: Request<Full<Bytes>>) -> Result<Reply, SendFailure> {
         let connection = capture_connection(&mut message);
+        let asked = message.uri().clone();
         let exchange = async {
             let response = self.connections.request(message).await;
             retire_worn(&connection, self.age);
-            read(response.map_err(|error| SendFailure::of(&error))?).await
+            read(asked, response.map_err(|error| SendFailure::of(&error))?).await
         };
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(reply) => reply,
@@ -133,7 +136,8 @@ impl Reply {
             return Some(SendFailure::Status(self.status));
         }
         let location = self.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.map(redact::address).filter(|text| !text.is_empty());
+        let asked = self.asked.to_string();
+        let location = location.and_then(|location| redact::redirect(&asked, location));
         Some(SendFailure::Redirect { status: self.status, location })
     }
 }
@@ -173,8 +177,8 @@ fn message(
     Ok(message)
 }
 
-/// Reads the reply up to the limit.
-async fn read(response: Response<Incoming>) -> Result<Reply, SendFailure> {
+/// Reads the reply of whoever was `asked` up to the limit.
+async fn read(asked: Uri, response: Response<Incoming>) -> Result<Reply, SendFailure> {
     let (head, mut rest) = response.into_parts();
     let mut body = Vec::new();
     let mut truncated = false;
@@ -188,5 +192,6 @@ async fn read(response: Response<Incoming>) -> Result<Reply, SendFailure> {
             break;
         }
     }
-    Ok(Reply { status: head.status, headers: head.headers, body, truncated, own: true })
+    let (status, headers) = (head.status, head.headers);
+    Ok(Reply { asked, status, headers, body, truncated, own: true })
 }

@@ -38,7 +38,7 @@ pub enum SendFailure {
     Redirect {
         /// The reply's status.
         status: StatusCode,
-        /// Where to, without the query.
+        /// Where to, as far as it may be shown.
         location: Option<String>,
     },
     /// The reply's status is neither a success nor a redirect.

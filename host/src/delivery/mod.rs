@@ -57,6 +57,7 @@ use tokio::sync::mpsc;
 
 use self::changes::{Change, Running, report};
 pub use self::changes::{Changes, Prepared};
+use self::credentials::Lines;
 pub use self::disabled::kept_name as disabled_name;
 pub use self::failure::SendFailure;
 pub use self::follow::follow;
@@ -94,6 +95,7 @@ impl Delivery {
             metrics: metrics.clone(),
             ask,
             endpoints: Endpoints::new(Vec::new()),
+            lines: Lines::default(),
         };
         let Prepared(endpoints) = changes.prepare(endpoints)?;
         changes.endpoints.replace(endpoints);

@@ -455,7 +455,8 @@ impl Client {
 
 fn client(rig: &Rig, settings: &EndpointSettings, resolver: &Arc<dyn Resolver>) -> Client {
     let outbox = rig.outbox.as_ref().unwrap();
-    let credentials = Credentials::new(settings, None, resolver, outbox, &Clock::system()).unwrap();
+    let (lines, clock) = (Lines::default(), Clock::system());
+    let credentials = Credentials::new(settings, &lines, resolver, outbox, &clock).unwrap();
     Client::new(settings, 1, Arc::new(credentials), resolver).unwrap()
 }
 

@@ -119,6 +119,8 @@ pub(super) fn jitter() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use hyper::Uri;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -130,7 +132,8 @@ mod tests {
     fn reply(status: u16, headers: &[(HeaderName, &str)]) -> Reply {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
-        Reply { status, headers: headers.collect(), body: Vec::new(), truncated: false, own: true }
+        let (asked, headers) = (Uri::from_static("https://crm.example/"), headers.collect());
+        Reply { asked, status, headers, body: Vec::new(), truncated: false, own: true }
     }
 
     /// Of the attempt with this number, after others that ended likewise.

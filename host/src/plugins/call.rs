@@ -203,17 +203,17 @@ impl Plugin {
     }
 
     /// The failure of having made a request for a host that its endpoint does not name.
-    pub fn refused_host(&self, message: String) -> PluginFailure {
+    pub fn refused_host(&self, message: &str) -> PluginFailure {
         self.not_called(FailureKind::RefusedHost, message)
     }
 
     /// A failure that did not happen in the plugin.
-    pub fn not_called(&self, kind: FailureKind, message: String) -> PluginFailure {
+    pub fn not_called(&self, kind: FailureKind, message: &str) -> PluginFailure {
         PluginFailure {
             plugin: self.name().into(),
             version: self.version().into(),
             kind,
-            message,
+            message: self.callable.environment.secrets.hide(message),
             stderr: String::new(),
             backtrace: Box::default(),
         }
@@ -269,7 +269,7 @@ impl Plugin {
                 "is not called for {rest:?}, because its failing calls took more than their share \
                  of the time; mend it, then see `callhook deliveries retry`"
             );
-            return Err(self.not_called(FailureKind::Resting, message));
+            return Err(self.not_called(FailureKind::Resting, &message));
         }
         let done = call();
         if done.is_err() {
@@ -314,8 +314,8 @@ fn outcome(
             output::check(requests.into_iter().map(Into::into).collect()).map(Outcome::Send)
         }
         Ok(transform::Outcome::Skip(reason)) => {
-            Ok(Outcome::Skip(state.environment.secrets.hide(&one_line(&reason, MAX_REASON))))
+            Ok(Outcome::Skip(one_line(&state.environment.secrets.hide(&reason), MAX_REASON)))
         }
-        Err(failure) => Err(own_words(&failure)),
+        Err(failure) => Err(own_words(state, &failure)),
     }
 }

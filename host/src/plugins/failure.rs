@@ -201,8 +201,8 @@ impl PluginFailure {
     }
 }
 
-/// What a plugin's own `failure` means.
-pub(super) fn own_words(failure: &Failure) -> (FailureKind, String) {
+/// What a plugin's own `failure` means. What is hidden is hidden before the words are cut.
+pub(super) fn own_words(state: &State, failure: &Failure) -> (FailureKind, String) {
     let (kind, says, words) = match failure {
         Failure::BadMapping(words) => (FailureKind::BadMapping, "cannot map this event", words),
         Failure::BadSettings(words) => {
@@ -210,7 +210,8 @@ pub(super) fn own_words(failure: &Failure) -> (FailureKind, String) {
         }
         Failure::Other(words) => (FailureKind::Other, "failed", words),
     };
-    (kind, format!("{says}: {}", one_line(words, MAX_WORDS)))
+    let words = state.environment.secrets.hide(words);
+    (kind, format!("{says}: {}", one_line(&words, MAX_WORDS)))
 }
 
 /// The most telling cause first: the deadline and the stack are certain; a limit that was hit

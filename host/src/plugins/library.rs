@@ -45,6 +45,8 @@ pub struct PluginSpec {
     pub source: PluginSource,
     /// The keys of its section that are not the host's, in their order.
     pub settings: Vec<(String, String)>,
+    /// What must not be seen in what it says, beside the settings that it declares secret.
+    pub secrets: Vec<String>,
     /// How long one call may take.
     pub deadline: Duration,
     /// Bytes of memory that one call may use; at most 128 MiB.
@@ -119,6 +121,7 @@ impl PluginSpec {
             name: name.to_owned(),
             source,
             settings: Vec::new(),
+            secrets: Vec::new(),
             deadline: super::DEFAULT_DEADLINE,
             memory: super::DEFAULT_MEMORY,
         }
@@ -183,7 +186,7 @@ impl Runtime {
         let environment = Environment {
             plugin: spec.name.clone(),
             settings: settings::complete(&description.settings, &spec.settings),
-            secrets: settings::secrets(&description.settings, &spec.settings),
+            secrets: settings::secrets(&description.settings, &spec.settings, &spec.secrets),
             directory: Arc::clone(directory),
             deadline: LOAD_DEADLINE.max(spec.deadline),
             memory: spec.memory,
@@ -327,8 +330,8 @@ fn check_by_itself(callable: &Callable) -> Result<(), LoadErrorKind> {
     }
     let secrets = &callable.environment().secrets;
     let told = |problem: &about::Problem| {
-        let setting = one_line(&problem.setting, MAX_TEXT);
-        let message = secrets.hide(&one_line(&problem.message, MAX_TEXT));
+        let setting = one_line(&secrets.hide(&problem.setting), MAX_TEXT);
+        let message = one_line(&secrets.hide(&problem.message), MAX_TEXT);
         SettingProblem { message: format!("setting `{setting}`: {message}"), setting }
     };
     Err(LoadErrorKind::Settings(problems.iter().map(told).collect()))

@@ -52,6 +52,7 @@ pub use library::{Description, PluginSource, PluginSpec, Runtime, fingerprint};
 pub use load_error::{LoadError, LoadErrorKind, SettingProblem};
 pub use memory::{MAX_KEPT, MAX_KEY, MAX_KEYS, Memory};
 pub use output::{MAX_HEADERS, MAX_OUTPUT, MAX_REQUESTS};
+pub use redact::spellings;
 pub use rehearsal::{LogLine, Rehearsed};
 pub use replies::{Exchange, Verdict};
 pub use settings::SettingDoc;

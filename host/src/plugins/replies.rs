@@ -76,8 +76,8 @@ fn verdict(
     returned: Result<reply::Verdict, types::Failure>,
 ) -> Result<Verdict, Fault> {
     let reply::Verdict { judgement, follow_up } =
-        returned.map_err(|failure| own_words(&failure))?;
-    let reason = |text: &str| state.environment.secrets.hide(&one_line(text, MAX_REASON));
+        returned.map_err(|failure| own_words(state, &failure))?;
+    let reason = |text: &str| one_line(&state.environment.secrets.hide(text), MAX_REASON);
     let judgement = match judgement {
         reply::Judgement::Done => Judgement::Done,
         reply::Judgement::Retry(retry) => Judgement::Retry {

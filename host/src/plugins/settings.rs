@@ -104,11 +104,11 @@ pub(super) fn complete(docs: &[SettingDoc], given: &[(String, String)]) -> Vec<(
     given.iter().cloned().chain(defaults).collect()
 }
 
-/// The values that must not be shown.
-pub(super) fn secrets(docs: &[SettingDoc], given: &[(String, String)]) -> Secrets {
+/// The values that must not be shown: those that are declared secret, and `more`.
+pub(super) fn secrets(docs: &[SettingDoc], given: &[(String, String)], more: &[String]) -> Secrets {
     let is_secret = |name: &str| docs.iter().any(|doc| doc.secret && doc.takes(name));
-    let secret = given.iter().filter(|(name, _)| is_secret(name));
-    Secrets::new(secret.map(|(_, value)| value.clone()))
+    let secret = given.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
+    Secrets::new(secret.chain(more).map(String::as_str))
 }
 
 #[cfg(test)]
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(problems(&needed, &given(&["query.a"])), [""; 0]);
         assert_eq!(complete(&docs, &given(&["header.a"])), given(&["header.a"]));
         let secret = SettingDoc { secret: true, ..doc("key.*", None, false) };
-        assert_eq!(secrets(&[secret], &given(&["key.a"])).hide("a value of key.a"), "a ***");
+        assert_eq!(secrets(&[secret], &given(&["key.a"]), &[]).hide("a value of key.a"), "a ***");
     }
 
     #[test]
@@ -173,6 +173,8 @@ mod tests {
         let all = complete(&docs, &given(&["token"]));
         let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["token", "portal"]);
-        assert_eq!(secrets(&docs, &all).hide("a value of token"), "a ***");
+        assert_eq!(secrets(&docs, &all, &[]).hide("a value of token"), "a ***");
+        let more = ["hidden".to_owned()];
+        assert_eq!(secrets(&docs, &all, &more).hide("value of token, hidden"), "***, ***");
     }
 }

@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
         let endpoint = &self.route.endpoint.name;
         self.memories.recall(self.event, endpoint, plugin.name()).map_err(|error| {
             let message = format!("was not called, because its memory cannot be read: {error:#}");
-            plugin.not_called(FailureKind::Other, message)
+            plugin.not_called(FailureKind::Other, &message)
         })
     }
 
@@ -175,8 +175,8 @@ impl Route {
             let Ok(url) = request.url.parse::<Uri>() else { continue };
             hosts.admit(&url).map_err(|why| {
                 let endpoint = &self.endpoint.name;
-                plugin
-                    .refused_host(format!("made request {place} for endpoint {endpoint:?}: {why}"))
+                let message = format!("made request {place} for endpoint {endpoint:?}: {why}");
+                plugin.refused_host(&message)
             })?;
         }
         Ok(())

@@ -71,7 +71,7 @@ impl Walk<'_> {
                  already; look for a reply after which it should stop asking"
             );
             let limit = MAX_GENERATIONS;
-            return Err(plugin.not_called(FailureKind::EndlessFollowUps { limit }, message));
+            return Err(plugin.not_called(FailureKind::EndlessFollowUps { limit }, &message));
         }
         self.learn(plugin, memory);
         Ok((verdict.judgement, verdict.follow_ups))

@@ -2,13 +2,15 @@
 //!
 //! `settings` reads which template makes which part of a request, for which kind of event;
 //! `context` is what the templates can name; `engine` renders them, and `page` writes every value
-//! as the place needs it where it stands. `check` finds what is wrong before the first event.
+//! as the place needs it where it stands. `check` finds what is wrong before the first event, and
+//! `outline` shows where, without secrets.
 
 mod check;
 mod context;
 mod engine;
 mod filters;
 mod names;
+mod outline;
 mod page;
 mod request;
 mod settings;

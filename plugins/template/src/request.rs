@@ -5,6 +5,7 @@ use minijinja::value::Value;
 
 use crate::context;
 use crate::engine::Engine;
+use crate::outline::outline;
 use crate::page::{Page, Place};
 use crate::settings::{Fault, Named, Parts, Settings, Source};
 
@@ -107,13 +108,14 @@ impl<'a> Maker<'_, 'a> {
     }
 }
 
-/// That a body is not JSON, and behind which text of the template.
+/// That a body is not JSON, and behind which text of the template. What its strings hold is left
+/// out: it may be a secret of the .ini, of which the host would not recognise a part.
 fn not_json(source: Source<'_>, page: &Page, error: &serde_json::Error) -> Fault {
     const LONGEST: usize = 30;
     let lines = page.text().split_inclusive('\n').take(error.line().saturating_sub(1));
     let start: usize = lines.map(str::len).sum();
     let before = page.without_values(start + error.column().saturating_sub(1));
-    let shown = before.trim_end().chars().rev().take(LONGEST).collect::<Vec<_>>();
+    let shown: Vec<char> = outline(before.trim_end()).chars().rev().take(LONGEST).collect();
     let shown: String = shown.into_iter().rev().collect();
     let why = error.to_string();
     let why = why.split(" at line").next().unwrap_or_default();

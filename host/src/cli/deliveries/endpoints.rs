@@ -3,29 +3,31 @@
 
 use crate::app::deliveries;
 use crate::cli::{Failure, complain};
-use crate::config::{Config, nearest};
+use crate::config::{Partial, nearest};
 use crate::outbox::{DeliveryFilter, Scan};
 
 /// Refuses the name of an endpoint that is not in the settings.
-pub(super) fn in_settings(config: &Config, name: Option<&str>) -> Result<(), Failure> {
+pub(super) fn in_settings(settings: &Partial, name: Option<&str>) -> Result<(), Failure> {
     match name {
-        Some(name) if !is_set(config, name) => Err(refuse(config, name)),
+        Some(name) if !is_set(settings, name) => Err(refuse(settings, name)),
         _ => Ok(()),
     }
 }
 
 /// The same, but deliveries may be left of an endpoint that was taken out of the settings.
-pub(super) fn in_settings_or_kept(config: &Config, name: Option<&str>) -> Result<(), Failure> {
+pub(super) fn in_settings_or_kept(settings: &Partial, name: Option<&str>) -> Result<(), Failure> {
     match name {
-        Some(name) if !is_set(config, name) && !is_kept(&deliveries(config)?, name)? => {
-            Err(refuse(config, name))
+        Some(name)
+            if !is_set(settings, name) && !is_kept(&deliveries(&settings.config)?, name)? =>
+        {
+            Err(refuse(settings, name))
         }
         _ => Ok(()),
     }
 }
 
-fn is_set(config: &Config, name: &str) -> bool {
-    config.endpoints.iter().any(|endpoint| endpoint.name == name)
+fn is_set(settings: &Partial, name: &str) -> bool {
+    settings.endpoints().contains(name)
 }
 
 fn is_kept(scan: &dyn Scan, name: &str) -> anyhow::Result<bool> {
@@ -33,8 +35,8 @@ fn is_kept(scan: &dyn Scan, name: &str) -> anyhow::Result<bool> {
     Ok(!scan.list(&of_it)?.is_empty())
 }
 
-fn refuse(config: &Config, name: &str) -> Failure {
-    let known: Vec<&str> = config.endpoints.iter().map(|endpoint| &*endpoint.name).collect();
+fn refuse(settings: &Partial, name: &str) -> Failure {
+    let known: Vec<&str> = settings.endpoints().into_iter().collect();
     complain(format_args!("error: {}", unknown(name, &known)));
     Failure::Settings
 }
@@ -51,6 +53,7 @@ fn unknown(name: &str, known: &[&str]) -> String {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::config::Config;
     use crate::metrics::Metrics;
     use crate::outbox::{Commit, FailedTransform, Outbox as _, SqliteOutbox};
 
@@ -72,9 +75,10 @@ mod tests {
         let ini = folder.path().join("callhook.ini");
         let pbx = "[pbx]\nurl = http://127.0.0.1\nclient_id = a\nclient_secret = b\n";
         std::fs::write(&ini, format!("{pbx}[webhook]\nurl = http://127.0.0.1\n")).unwrap();
-        let config = Config::load(&ini).unwrap().config;
+        let settings = Config::load_in_part(&ini).unwrap();
         let outbox =
-            SqliteOutbox::open(&config.storage, Clock::system(), Metrics::default()).unwrap();
+            SqliteOutbox::open(&settings.config.storage, Clock::system(), Metrics::default())
+                .unwrap();
         let failure = FailedTransform {
             event_id: "event".to_owned(),
             endpoint: "former".to_owned(),
@@ -86,13 +90,13 @@ mod tests {
         outbox.append(Commit { failures: vec![failure], ..Commit::default() }).wait().unwrap();
         drop(outbox);
         for name in [None, Some("webhook"), Some("former")] {
-            assert!(in_settings_or_kept(&config, name).is_ok(), "{name:?}");
+            assert!(in_settings_or_kept(&settings, name).is_ok(), "{name:?}");
         }
-        assert!(in_settings(&config, Some("webhook")).is_ok());
+        assert!(in_settings(&settings, Some("webhook")).is_ok());
         for told in [
-            in_settings(&config, Some("former")),
-            in_settings(&config, Some("nobody")),
-            in_settings_or_kept(&config, Some("nobody")),
+            in_settings(&settings, Some("former")),
+            in_settings(&settings, Some("nobody")),
+            in_settings_or_kept(&settings, Some("nobody")),
         ] {
             assert!(matches!(told, Err(Failure::Settings)), "{told:?}");
         }

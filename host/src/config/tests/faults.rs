@@ -838,7 +838,8 @@ fn credentials_without_systemd_are_explained() {
     assert_eq!(
         errors,
         ["callhook.ini:6: [pbx] client_secret: ${cred:pbx_secret}: CREDENTIALS_DIRECTORY is not \
-         set; let systemd load the credential, or use ${file:...}",]
+         set; let systemd load the credential, for a command with systemd-run --pipe --wait \
+         -p LoadCredential=pbx_secret:FILE, or use ${file:...}",]
     );
 }
 

@@ -148,6 +148,9 @@ fn references_are_filled_in_and_remembered_as_secret() {
                 setting("d", "abs${", 15, true),
                 setting("e", "", 16, false),
             ],
+            secrets: ["s3cret", "env", "file", "cred", "${env:NAME} ; #", "abs"]
+                .map(Secret::new)
+                .to_vec(),
             deadline: Duration::from_secs(1),
             memory: 1 << 20,
         }]

@@ -255,6 +255,7 @@ fn plugin() -> impl Strategy<Value = PluginConfig> {
                     secret: false,
                 })
                 .collect(),
+            secrets: Vec::new(),
             deadline,
             memory: memory << 20,
         },

@@ -95,6 +95,32 @@ fn every_literal_secret_of_a_webhook_is_known_as_one() {
 }
 
 #[test]
+fn a_literal_secret_in_an_address_of_a_public_file_is_warned_of() {
+    let public = || Fake { public: ["callhook.ini".into()].into(), ..Fake::new() };
+    let around = public().var("KEY", "abcdef0123456789");
+    let text = |key: &str| {
+        format!(
+            "{}auth = client-credentials\nauth_token_url = https://id.example.com/?code={key}\n\
+             auth_client_id = app\nauth_client_secret = ${{env:SECRET}}\nplugins = template\n\
+             [plugin.template]\nurl = https://crm.example.com/{key}/{{{{ id }}}}\n",
+            ENDING_IN_WEBHOOK.replace(".com/\n", &format!(".com/rest/1/{key}/\n"))
+        )
+    };
+    let seems = "there seems to be a secret in it, and everybody on this machine can read it here; \
+                 chmod 600 the file, or keep the secret elsewhere: ${file:...}, ${cred:...}";
+    assert_eq!(
+        warnings(&around, &text("abcdef0123456789")),
+        ["6: [webhook] url", "8: [webhook] auth_token_url", "13: [plugin.template] url"]
+            .map(|place| format!("callhook.ini:{place}: {seems}"))
+    );
+    let loaded = around.parse(&text("abcdef0123456789")).unwrap();
+    assert!(loaded.warnings.iter().all(|warning| warning.exposure));
+    assert_eq!(warnings(&around, &text("${env:KEY}")), [""; 0]);
+    let private = Fake::new().var("KEY", "");
+    assert_eq!(warnings(&private, &text("abcdef0123456789")), [""; 0]);
+}
+
+#[test]
 fn credentials_in_the_open_are_warned_of() {
     let text = format!(
         "{}auth = client-credentials\nauth_token_url = http://id.example.com\n\

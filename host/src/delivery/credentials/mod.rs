@@ -5,6 +5,7 @@
 
 mod oauth2;
 mod query;
+mod shared;
 mod token;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
 use self::oauth2::Tokens;
+pub(super) use self::shared::Lines;
 use super::failure::SendFailure;
 use super::resolver::Resolver;
 use super::settings::EndpointSettings;
@@ -42,11 +44,11 @@ pub(super) struct Applied {
 }
 
 impl Credentials {
-    /// The credentials of an endpoint, which had those `before`. Fails if they cannot be put into
-    /// HTTP, or if what was kept of them cannot be read.
+    /// The credentials of an endpoint; tokens are shared through `lines`. Fails if they cannot be put
+    /// into HTTP, or if what was kept of them cannot be read.
     pub(super) fn new(
         settings: &EndpointSettings,
-        before: Option<&Self>,
+        lines: &Lines,
         resolver: &Arc<dyn Resolver>,
         outbox: &Arc<dyn Outbox>,
         clock: &Clock,
@@ -67,11 +69,7 @@ impl Credentials {
             }
             config::Credentials::Query { name, value } => Shown::Query(name.clone(), value.clone()),
             config::Credentials::OAuth2(oauth2) => {
-                let before = before.and_then(|before| match &before.0 {
-                    Shown::Token(tokens) => Some(tokens),
-                    _ => None,
-                });
-                Shown::Token(Tokens::new(oauth2, settings, before, resolver, outbox, clock)?)
+                Shown::Token(Tokens::new(oauth2, settings, lines, resolver, outbox, clock)?)
             }
         };
         Ok(Self(shown))

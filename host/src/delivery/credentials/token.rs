@@ -40,6 +40,7 @@ pub(super) struct TokenEndpoint {
 /// What the server gives, section 5.1.
 #[derive(Deserialize)]
 pub(super) struct Granted {
+    /// May be empty.
     pub(super) access_token: String,
     /// Seconds.
     #[serde(default)]
@@ -169,7 +170,7 @@ fn error(reply: &[u8]) -> String {
 fn judge(status: StatusCode, reply: &[u8]) -> Result<Granted, SendFailure> {
     if status.is_success() {
         let granted: Option<Granted> = serde_json::from_slice(reply).ok();
-        return granted.filter(|granted| !granted.access_token.is_empty()).ok_or_else(|| {
+        return granted.ok_or_else(|| {
             SendFailure::Credentials(format!(
                 "the token endpoint answered {status} without a token"
             ))
@@ -196,6 +197,12 @@ fn judge(status: StatusCode, reply: &[u8]) -> Result<Granted, SendFailure> {
 }
 
 impl Granted {
+    /// The refresh token to go on with, if it is another one than was spent. An empty one is none.
+    pub(super) fn newer_than(&self, spent: Option<&str>) -> Option<&str> {
+        let newer = self.refresh_token.as_deref().filter(|token| !token.trim().is_empty())?;
+        (spent? != newer).then_some(newer)
+    }
+
     /// How long the token is good, if the server says.
     pub(super) fn lifetime(&self) -> Option<Duration> {
         match self.expires_in.as_ref()? {

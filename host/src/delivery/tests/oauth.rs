@@ -33,15 +33,15 @@ fn sender(rig: &Rig, settings: &EndpointSettings) -> Client {
     client(rig, settings, &resolver::system())
 }
 
-/// The same by a clock of the test's, after other settings.
-fn sender_after(
+/// The same by a clock of the test's, beside or after others that have these lines.
+fn sender_among(
     rig: &Rig,
     settings: &EndpointSettings,
-    before: Option<&Credentials>,
+    lines: &Lines,
     clock: &Clock,
 ) -> (Arc<Credentials>, Client) {
     let (resolver, outbox) = (resolver::system(), rig.outbox.as_ref().unwrap());
-    let credentials = Credentials::new(settings, before, &resolver, outbox, clock).unwrap();
+    let credentials = Credentials::new(settings, lines, &resolver, outbox, clock).unwrap();
     let credentials = Arc::new(credentials);
     let client = Client::new(settings, 1, Arc::clone(&credentials), &resolver).unwrap();
     (credentials, client)
@@ -74,6 +74,15 @@ async fn token_server(lifetime: u32) -> Receiver {
         ))
     })
     .await
+}
+
+/// The refresh tokens that were spent.
+fn spent(tokens: &Receiver) -> Vec<String> {
+    let token = |seen: Seen| {
+        let mut form = url::form_urlencoded::parse(seen.body.as_bytes()).into_owned();
+        form.find_map(|(name, value)| (name == "refresh_token").then_some(value))
+    };
+    tokens.seen().into_iter().filter_map(token).collect()
 }
 
 /// Accepts the token of this number and later ones.
@@ -161,7 +170,7 @@ async fn a_rotated_refresh_token_is_on_disk_before_the_access_token_is_used() {
     let path = rig.folder.path().join("outbox.db");
     let kept = move || -> String {
         let file = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        file.query_row("SELECT value FROM kept WHERE name = 'oauth:crm'", [], |row| row.get(0))
+        file.query_row("SELECT value FROM kept WHERE name LIKE 'oauth:%'", [], |row| row.get(0))
             .unwrap_or_default()
     };
     let receiver = Receiver::start(move |_| {
@@ -184,6 +193,107 @@ async fn a_rotated_refresh_token_is_on_disk_before_the_access_token_is_used() {
             "grant_type=refresh_token&refresh_token={token}&scope=calls+write"
         ))
     );
+}
+
+#[tokio::test]
+async fn an_empty_refresh_token_is_none() {
+    let tokens =
+        Receiver::start(|_| granted(r#"{"access_token":"a1","expires_in":0,"refresh_token":""}"#))
+            .await;
+    let receiver = strict_receiver(1).await;
+    let rig = Rig::new();
+    let settings = with_oauth(&receiver, oauth2(&tokens, Some("r0")));
+    let request = claimed(&receiver.url("/"));
+    let client = sender(&rig, &settings);
+    for _ in 0..2 {
+        client.send(&request).await.unwrap();
+    }
+    sender(&rig, &settings).send(&request).await.unwrap();
+    assert_eq!(spent(&tokens), ["r0", "r0", "r0"]);
+    assert_eq!(rig.query::<u32>("SELECT count(*) FROM kept WHERE name LIKE 'oauth:%'"), 0);
+}
+
+#[tokio::test]
+async fn an_access_token_that_is_empty_costs_no_refresh_token() {
+    let tokens = Receiver::start(|seen| {
+        let first = seen.body.contains("refresh_token=r0");
+        granted(if first {
+            r#"{"access_token":"","refresh_token":"r1"}"#
+        } else {
+            r#"{"access_token":"a1","refresh_token":"r1"}"#
+        })
+    })
+    .await;
+    let receiver = strict_receiver(1).await;
+    let rig = Rig::new();
+    let settings = with_oauth(&receiver, oauth2(&tokens, Some("r0")));
+    let request = claimed(&receiver.url("/"));
+    let failure = sender(&rig, &settings).send(&request).await.unwrap_err();
+    assert!(matches!(failure, SendFailure::Credentials(_)), "{failure:?}");
+    sender(&rig, &settings).send(&request).await.unwrap();
+    assert_eq!(spent(&tokens), ["r0", "r1"]);
+}
+
+#[tokio::test]
+async fn a_refresh_token_goes_with_its_endpoint_under_another_name() {
+    let rig = Rig::new();
+    let (tokens, receiver) = (token_server(3600).await, strict_receiver(1).await);
+    let mut settings = with_oauth(&receiver, oauth2(&tokens, Some("r0")));
+    let request = claimed(&receiver.url("/"));
+    sender(&rig, &settings).send(&request).await.unwrap();
+    settings.name = "renamed".to_owned();
+    sender(&rig, &settings).send(&request).await.unwrap();
+    assert_eq!(spent(&tokens), ["r0", "r1"]);
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_was_kept_under_the_endpoints_name_is_found() {
+    let rig = Rig::new();
+    let (tokens, receiver) = (token_server(3600).await, strict_receiver(1).await);
+    let settings = with_oauth(&receiver, oauth2(&tokens, Some("r0")));
+    let request = claimed(&receiver.url("/"));
+    sender(&rig, &settings).send(&request).await.unwrap();
+    let oauth = |column| format!("SELECT {column} FROM kept WHERE name LIKE 'oauth:%'");
+    let (kept, name): (String, String) = (rig.query(&oauth("value")), rig.query(&oauth("name")));
+    let outbox = rig.outbox.as_ref().unwrap();
+    outbox.keep("oauth:crm", Some(&kept)).await.unwrap();
+    outbox.keep(&name, None).await.unwrap();
+    let client = sender(&rig, &settings);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        rig.query::<String>("SELECT group_concat(name) FROM kept WHERE name LIKE 'oauth:%'"),
+        name
+    );
+    client.send(&request).await.unwrap();
+    assert_eq!(spent(&tokens), ["r0", "r1"]);
+    // That of other settings is not.
+    let foreign = kept.replace("configured\":\"", "configured\":\"x");
+    outbox.keep("oauth:crm", Some(&foreign)).await.unwrap();
+    outbox.keep(&name, None).await.unwrap();
+    sender(&rig, &settings).send(&request).await.unwrap();
+    assert_eq!(spent(&tokens), ["r0", "r1", "r0"]);
+}
+
+#[tokio::test]
+async fn endpoints_with_the_same_credentials_spend_one_line_of_refresh_tokens() {
+    let (tokens, receiver) = (token_server(3600).await, strict_receiver(1).await);
+    let (rig, clock, lines) = (Rig::new(), Clock::system(), Lines::default());
+    let settings = with_oauth(&receiver, oauth2(&tokens, Some("r0")));
+    let twin = EndpointSettings { name: "twin".to_owned(), ..settings.clone() };
+    let narrow = OAuth2 { scope: None, ..oauth2(&tokens, Some("r0")) };
+    let narrow = EndpointSettings { name: "narrow".to_owned(), ..with_oauth(&receiver, narrow) };
+    let client = |settings| sender_among(&rig, settings, &lines, &clock).1;
+    let [one, two, other] = [&settings, &twin, &narrow].map(client);
+    let request = claimed(&receiver.url("/"));
+    for sent in futures_util::future::join_all([&one, &two].map(|it| it.send(&request))).await {
+        sent.unwrap();
+    }
+    assert_eq!(spent(&tokens), ["r0"], "they share the access token, too");
+    // What is asked for with another scope is another token.
+    for client in [&other, &one, &two, &other] {
+        client.send(&request).await.unwrap();
+    }
+    assert_eq!(spent(&tokens), ["r0", "r1"]);
 }
 
 #[tokio::test]
@@ -218,7 +328,7 @@ async fn while_a_token_is_good_nobody_waits_for_the_next_one() {
     let (tokens, receiver) = (slow_token_server(&gate).await, strict_receiver(1).await);
     let (rig, clock) = (Rig::new(), Clock::system());
     let settings = with_oauth(&receiver, oauth2(&tokens, Some("r0")));
-    let (credentials, client) = sender_after(&rig, &settings, None, &clock);
+    let (credentials, client) = sender_among(&rig, &settings, &Lines::default(), &clock);
     let request = claimed(&receiver.url("/"));
     client.send(&request).await.unwrap();
     clock.skip(3_550);
@@ -246,7 +356,8 @@ async fn other_settings_never_spend_a_refresh_token_that_is_on_its_way() {
     let (tokens, receiver) = (slow_token_server(&gate).await, strict_receiver(1).await);
     let (rig, clock) = (Rig::new(), Clock::system());
     let settings = with_oauth(&receiver, oauth2(&tokens, Some("r0")));
-    let (before, old) = sender_after(&rig, &settings, None, &clock);
+    let lines = Lines::default();
+    let (_before, old) = sender_among(&rig, &settings, &lines, &clock);
     let request = claimed(&receiver.url("/"));
     let old_sends = tokio::spawn({
         let request = request.clone();
@@ -255,14 +366,14 @@ async fn other_settings_never_spend_a_refresh_token_that_is_on_its_way() {
     until(|| tokens.seen().len() == 1).await;
     let mut changed = settings.clone();
     changed.delivery.concurrency = 3;
-    let (after, new) = sender_after(&rig, &changed, Some(&before), &clock);
+    let (_after, new) = sender_among(&rig, &changed, &lines, &clock);
     gate.add_permits(9);
     new.send(&request).await.unwrap();
     old_sends.await.unwrap().unwrap();
     assert_eq!(tokens.seen().len(), 1);
     // A token for another scope is fetched anew, with the newest refresh token.
     let wider = OAuth2 { scope: Some("all".to_owned()), ..oauth2(&tokens, Some("r0")) };
-    let (_, wide) = sender_after(&rig, &with_oauth(&receiver, wider), Some(&after), &clock);
+    let (_, wide) = sender_among(&rig, &with_oauth(&receiver, wider), &lines, &clock);
     wide.send(&request).await.unwrap();
     let spent = tokens.seen().pop().unwrap().body;
     assert_eq!(spent, "grant_type=refresh_token&refresh_token=r1&scope=all");
@@ -284,7 +395,7 @@ async fn a_stop_waits_for_a_token_that_is_on_its_way() {
     stop.send(()).unwrap();
     gate.add_permits(1);
     task.await.unwrap();
-    let kept: String = rig.query("SELECT value FROM kept WHERE name = 'oauth:crm'");
+    let kept: String = rig.query("SELECT value FROM kept WHERE name LIKE 'oauth:%'");
     assert!(kept.contains("r2"), "the next start begins with the newest: {kept}");
 }
 
@@ -324,6 +435,7 @@ async fn who_must_act_is_told_from_what_passes() {
         (400, br#"{"error":"temporarily_unavailable"}"#.to_vec(), false),
         (200, b"<html>r0".to_vec(), false),
         (200, br#"{"access_token":""}"#.to_vec(), false),
+        (200, br#"{"access_token":" "}"#.to_vec(), false),
         (200, br#"{"access_token":"a\nb"}"#.to_vec(), false),
         (200, long, false),
     ] {
@@ -355,7 +467,8 @@ async fn credentials_that_http_cannot_carry_are_refused_at_the_start() {
     ] {
         let settings = with(&receiver, credentials);
         let outbox = rig.outbox.as_ref().unwrap();
-        let made = Credentials::new(&settings, None, &resolver::system(), outbox, &Clock::system());
+        let (lines, clock) = (Lines::default(), Clock::system());
+        let made = Credentials::new(&settings, &lines, &resolver::system(), outbox, &clock);
         assert!(made.is_err());
     }
 }

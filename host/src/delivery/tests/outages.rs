@@ -234,7 +234,9 @@ async fn what_was_claimed_before_the_endpoint_closed_is_given_back_unsent() {
     for close in closings {
         let (outbox, clock) = (Arc::clone(outbox), Clock::system());
         let settings = at(&receiver.url("/"));
-        let endpoint = Endpoint::new(settings, None, outbox, None, clock, &rig.metrics).unwrap();
+        let lines = Lines::default();
+        let endpoint =
+            Endpoint::new(settings, None, &lines, outbox, None, clock, &rig.metrics).unwrap();
         let endpoint = Arc::new(endpoint);
         let mut found = Vec::new();
         while found.is_empty() {

@@ -78,6 +78,12 @@ fn what_does_not_come_out_as_json_is_told_without_the_values_in_it() {
         ]
     );
     assert_eq!(
+        told(&[("body", r#"{"token": "canary-of-the-template-0123", "n": oops }"#)]),
+        [
+            r#"body: what comes out is not JSON: expected value, behind `{"token": "…", "n":` (tried with a sample of ringing)"#
+        ]
+    );
+    assert_eq!(
         told(&[("body", "{{ title }}, {{ title }}"), ("content_type", "text/plain")]),
         [""; 0]
     );
