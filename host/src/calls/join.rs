@@ -29,7 +29,8 @@ impl Engine {
     /// other side has just handed over somebody outside.
     pub(super) fn rejoin(&mut self, number: i64, facts: &Facts, pass: &mut Pass) -> i64 {
         // Of a call that nobody is shown in yet, it is not known whether it is one.
-        let asks = |call: &&Call| call.direction == Some(Direction::Internal);
+        let known = |call: &Call| call.direction.is_some_and(|way| way != Direction::Unknown);
+        let asks = |call: &&Call| known(call) && !call.has_outside();
         let consultation = self.calls.get(&number).filter(asks);
         let (Some(outside), Some(consultation)) = (&facts.external, consultation) else {
             return number;
