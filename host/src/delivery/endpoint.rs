@@ -14,13 +14,14 @@ use super::follow::follow;
 use super::gate::{Gate, Lesson, Room};
 use super::judge::{self, Judge};
 use super::meter::Meter;
+use super::outcome::Outcome;
 use super::report;
 use super::resolver;
 use super::settings::EndpointSettings;
 use super::standing::Standing;
 use super::status::{EndpointState, EndpointStatus};
 use super::verdict::{self, Past, Verdict, jitter, judge};
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 use crate::config::Order;
 use crate::metrics::Metrics;
 use crate::outbox::{Attempt, Charge, Claimed, Outbox, Settlement};
@@ -46,16 +47,6 @@ pub(super) struct Turn {
     endpoint: Arc<Endpoint>,
     probe: bool,
     ended: bool,
-}
-
-/// What an attempt brought.
-pub(super) struct Outcome {
-    /// It was the endpoint's own host that it went to, and not one of `allow_hosts`.
-    pub(super) own: bool,
-    pub(super) reply: Option<Reply>,
-    pub(super) failure: Option<SendFailure>,
-    pub(super) began: Moment,
-    pub(super) ended: Moment,
 }
 
 /// How the endpoint stands after an attempt.
@@ -192,7 +183,7 @@ impl Endpoint {
     ) -> Settlement {
         let ended = outcome.ended;
         let asked = outcome.reply.as_ref().and_then(|reply| verdict::asked(reply, ended.wall));
-        let mut lesson = lesson(&outcome, asked, turn.probe);
+        let mut lesson = outcome.lesson(asked, turn.probe);
         if let Some(judgement) = judgement {
             let failure = verdict::judged(judgement);
             lesson.pushed_back |= outcome.own
@@ -253,7 +244,7 @@ impl Endpoint {
         let excused = stand.excuses(&outcome);
         let least = outcome.failure.as_ref().map(SendFailure::least_wait).unwrap_or_default();
         let least = least.max(asked.unwrap_or_default());
-        let attempt = record(outcome);
+        let attempt = outcome.record();
         match verdict {
             Verdict::Delivered => Settlement::Delivered(attempt),
             Verdict::Shut | Verdict::Gone => waits(attempt, stand.wait.max(least)),
@@ -366,36 +357,4 @@ impl Drop for Turn {
 /// The request waits for the endpoint, free of charge.
 fn waits(attempt: Attempt, wait: Duration) -> Settlement {
     Settlement::Later { attempt, wait, charge: Charge::Nothing, aside: None }
-}
-
-/// What an attempt says of the endpoint: nothing, if it went to another host.
-fn lesson(outcome: &Outcome, asked: Option<Duration>, probe: bool) -> Lesson {
-    if !outcome.own {
-        let took = outcome.ended.since(outcome.began);
-        return Lesson { sign: None, took, pushed_back: false, quiet: None, probe };
-    }
-    let failure = outcome.failure.as_ref();
-    let sign = failure.map_or(Some(Sign::Good), SendFailure::sign);
-    let took = outcome.ended.since(outcome.began);
-    let throttled = outcome
-        .reply
-        .as_ref()
-        .is_some_and(|reply| failure.is_some() && verdict::concerns_all(reply.status));
-    Lesson {
-        sign,
-        took,
-        pushed_back: failure.is_some_and(SendFailure::is_push_back),
-        quiet: asked.filter(|_| throttled),
-        probe,
-    }
-}
-
-fn record(outcome: Outcome) -> Attempt {
-    let Outcome { own: _, reply, failure, began, ended } = outcome;
-    let (status, reply, truncated) = match reply {
-        Some(reply) => (Some(reply.status.as_u16()), reply.body, reply.truncated),
-        None => (None, Vec::new(), false),
-    };
-    let error = failure.map(|failure| failure.to_string());
-    Attempt { at: began.wall, took: ended.since(began), status, error, reply, truncated }
 }

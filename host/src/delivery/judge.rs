@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::endpoint::{Endpoint, Outcome, Turn};
+use super::endpoint::{Endpoint, Turn};
 use super::exchange;
 use super::failure::{Patience, SendFailure};
+use super::outcome::Outcome;
 use crate::outbox::{Claimed, Settlement};
 use crate::reply::{Judgement, Reply};
 

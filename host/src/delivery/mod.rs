@@ -33,6 +33,7 @@ mod guard;
 mod headers;
 mod judge;
 mod meter;
+mod outcome;
 mod pause;
 mod probe;
 mod proxy;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::breaker::Change;
-use super::endpoint::Outcome;
 use super::exchange::host;
 use super::failure::SendFailure;
+use super::outcome::Outcome;
 use super::skew;
 use super::verdict::Verdict;
 use crate::outbox::Claimed;
