@@ -47,7 +47,7 @@ WHERE (created, rowid) > (?1, ?2) AND created < ?3 ORDER BY created, rowid LIMIT
 
 /// Nothing, and a word in the log, if it is not what was written.
 fn stored_event(row: &Row<'_>) -> rusqlite::Result<Option<StoredEvent>> {
-    let event = written_event(row).or_else(|error| leave_out(error, None))?;
+    let event = written_event(row).or_else(leave_out)?;
     if event.is_none() {
         let event = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default());
         tracing::error!(%event, "An event in the outbox is damaged; left out.");

@@ -275,7 +275,7 @@ pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
 }
 
 /// A value is not of the kind that was written, such as a text that is no UTF-8.
-pub(super) fn is_misread(error: &rusqlite::Error) -> bool {
+fn is_misread(error: &rusqlite::Error) -> bool {
     matches!(
         error,
         rusqlite::Error::Utf8Error(..)
@@ -285,9 +285,9 @@ pub(super) fn is_misread(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// What stands for a row that cannot be read, where others can go on without it.
-pub(super) fn leave_out<T>(error: rusqlite::Error, instead: T) -> rusqlite::Result<T> {
-    if is_misread(&error) { Ok(instead) } else { Err(error) }
+/// Nothing in the place of a row that cannot be read, where others can go on without it.
+pub(super) fn leave_out<T>(error: rusqlite::Error) -> rusqlite::Result<Option<T>> {
+    if is_misread(&error) { Ok(None) } else { Err(error) }
 }
 
 /// Opens a file that, if it is created, only its owner can read.

@@ -95,7 +95,7 @@ impl Reader {
         let mut rows = statement.query(params![pbx])?;
         let mut calls = Vec::new();
         while let Some(row) = rows.next()? {
-            let read = call(row, pbx).or_else(|error| leave_out(error, None));
+            let read = call(row, pbx).or_else(leave_out);
             if let Some(call) = read? {
                 calls.push(call);
             } else {

@@ -276,7 +276,9 @@ fn put_off(
          WHERE seq = ?1 AND finished IS NULL AND state = 'waiting'",
         params![seq, due, now.due, charged, now_aside, failed, refused],
     )?;
-    if let Some(failing) = failing.filter(|_| waits == 1 || is_there(statements, seq) == Ok(true)) {
+    if let Some(failing) = failing
+        && (waits == 1 || is_there(statements, seq)?)
+    {
         attempts::store(statements, seq, failing.attempt)?;
     }
     if waits == 0 {
