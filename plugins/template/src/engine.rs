@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Expression, UndefinedBehavior};
 
 use crate::filters;
 use crate::names;
@@ -86,9 +86,8 @@ impl<'a> Engine<'a> {
 
     /// Whether an expression is true.
     pub(crate) fn holds(&self, source: Source<'a>, context: &Value) -> Result<bool, Fault> {
-        self.environment
-            .compile_expression(source.text)
-            .and_then(|expression| expression.eval(context))
+        self.expression(source)?
+            .eval(context)
             .map(|value| value.is_true())
             .map_err(|error| fault(source, &error))
     }
@@ -103,10 +102,20 @@ impl<'a> Engine<'a> {
 
     /// What is wrong with an expression before it is evaluated.
     pub(crate) fn look_at_expression(&self, source: Source<'a>) -> Option<Fault> {
-        match self.environment.compile_expression(source.text) {
+        match self.expression(source) {
             Ok(expression) => names::fault(source, &expression.undeclared_variables(true), true),
-            Err(error) => Some(fault(source, &error)),
+            Err(fault) => Some(fault),
         }
+    }
+
+    fn expression(&self, source: Source<'a>) -> Result<Expression<'_, 'a>, Fault> {
+        // minijinja 2.24 panics on what follows them.
+        if let Some(start) = names::closing(source.text) {
+            let place = names::place(source.text, start);
+            let message = format!("{place}an expression stands without braces around it");
+            return Err(Fault { whatever_comes: true, ..Fault::new(source.setting, message) });
+        }
+        self.environment.compile_expression(source.text).map_err(|error| fault(source, &error))
     }
 }
 

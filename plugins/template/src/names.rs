@@ -91,6 +91,12 @@ struct Word<'t> {
     is_filter: bool,
 }
 
+/// Where the braces close that nobody has opened around an expression.
+pub(crate) fn closing(expression: &str) -> Option<usize> {
+    let end = collect(expression, 0, &mut Vec::new());
+    (end < expression.len()).then_some(end)
+}
+
 /// All names between braces, without what stands in quotes.
 fn words(template: &str, bare: bool) -> Vec<Word<'_>> {
     let mut found = Vec::new();
@@ -108,14 +114,21 @@ fn words(template: &str, bare: bool) -> Vec<Word<'_>> {
     found
 }
 
-/// The names up to the closing braces; returns how far that is.
+/// The names up to the closing braces, which are those outside any brackets; returns how far that
+/// is.
 fn collect<'t>(text: &'t str, start: usize, found: &mut Vec<Word<'t>>) -> usize {
     let mut before = ' ';
+    let mut depth = 0_isize;
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
         let at = text.len() - rest.len();
-        if rest.starts_with("}}") || rest.starts_with("%}") {
+        if depth == 0 && (rest.starts_with("}}") || rest.starts_with("%}")) {
             return at;
+        }
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
         }
         let length = match character {
             '"' | '\'' => quoted(rest, character),

@@ -34,6 +34,13 @@ fn a_slip_is_told_with_its_place_and_what_was_probably_meant() {
             "directoin == 'incoming'",
             "column 1: there is no `directoin`; did you mean `direction`?",
         ),
+        ("when", "id }} or user", "column 4: an expression stands without braces around it"),
+        ("when", "a)(}}x", "column 4: an expression stands without braces around it"),
+        (
+            "body",
+            "{{ {'a': {'b': caler_id}} | tojson }}",
+            "column 16: there is no `caler_id`; did you mean `caller_id`?",
+        ),
         ("heade.X-A", "1", "unknown setting; did you mean `header.X-A`?"),
         ("end.bdy", "1", "unknown setting; did you mean `end.body`?"),
         ("header.Host", "1", "this header is set by callhook itself"),
