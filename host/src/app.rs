@@ -127,7 +127,8 @@ impl App {
 
     async fn probe_pbx(&self, pbx: &PbxConfig) -> anyhow::Result<String> {
         let settings = settings::watcher(&self.config, pbx);
-        let watcher = Watcher::new(settings, self.clock.clone(), self.metrics.clone())?;
+        let metrics = self.metrics.of_pbx(&pbx.name);
+        let watcher = Watcher::new(settings, self.clock.clone(), metrics)?;
         let dns = watcher.probe().await?;
         let numbers: Vec<&str> = dns.iter().map(|dn| dn.number.as_str()).collect();
         Ok(format!("{} DNs are visible: {}", dns.len(), numbers.join(", ")))

@@ -2,6 +2,8 @@
 //!
 //! Names end in their unit; no label names a call, so the number of series stays small.
 
+mod pbx;
+
 use std::fmt;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -10,6 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+pub use self::pbx::{OnePbx, PbxFault, PbxMetrics};
 
 /// One label, whose meaning the metric's help text says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,11 +84,11 @@ pub struct Durations(Family<OneEndpoint, Histogram, fn() -> Histogram>);
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// 1 while the PBX is watched, 0 otherwise.
-    pub pbx_connected: Gauge,
+    pub pbx_connected: Family<OnePbx, Gauge>,
     /// Connections to the PBX's event socket that were opened.
-    pub pbx_connections: Counter,
+    pub pbx_connections: Family<OnePbx, Counter>,
     /// What the PBX sent wrong or failed to answer, by cause.
-    pub pbx_faults: Family<Label, Counter>,
+    pub pbx_faults: Family<PbxFault, Counter>,
     /// Events that the engine made, by kind.
     pub events: Family<Label, Counter>,
     /// Calls of plugins that failed, by kind of failure.
@@ -155,11 +159,6 @@ impl Default for Durations {
 }
 
 impl Metrics {
-    /// Counts one fault of the PBX.
-    pub fn pbx_fault(&self, cause: &str) {
-        self.pbx_faults.get_or_create(&Label { kind: cause.to_owned() }).inc();
-    }
-
     /// Counts one event.
     pub fn event(&self, kind: &str) {
         self.events.get_or_create(&Label { kind: kind.to_owned() }).inc();

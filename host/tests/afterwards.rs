@@ -44,7 +44,7 @@ impl Watched {
             ca_file: None,
             insecure: false,
         };
-        let watcher = Watcher::new(settings, Clock::system(), Metrics::default())?;
+        let watcher = Watcher::new(settings, Clock::system(), Metrics::default().of_pbx("office"))?;
         let (send, notices) = mpsc::channel(100);
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(watcher.run(send, stopped));

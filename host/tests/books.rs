@@ -30,7 +30,8 @@ fn settings(pbx: &Pbx) -> Result<Settings> {
 /// Watches this exchange until it tells what its books say.
 async fn known(builder: Builder) -> Result<(Known, Pbx)> {
     let pbx = builder.configuration_api(true).start().await?;
-    let watcher = Watcher::new(settings(&pbx)?, Clock::system(), Metrics::default())?;
+    let watcher =
+        Watcher::new(settings(&pbx)?, Clock::system(), Metrics::default().of_pbx("office"))?;
     let (send, mut notices) = mpsc::channel(100);
     let (_stop, stopped) = watch::channel(false);
     let watching = tokio::spawn(watcher.run(send, stopped));
@@ -78,7 +79,8 @@ async fn large_books_are_read_page_by_page() -> Result<()> {
 #[tokio::test]
 async fn a_client_without_the_right_is_watched_for_all_the_same() -> Result<()> {
     let pbx = Pbx::small_office().start().await?;
-    let watcher = Watcher::new(settings(&pbx)?, Clock::system(), Metrics::default())?;
+    let watcher =
+        Watcher::new(settings(&pbx)?, Clock::system(), Metrics::default().of_pbx("office"))?;
     let (send, mut notices) = mpsc::channel(100);
     let (_stop, stopped) = watch::channel(false);
     let watching = tokio::spawn(watcher.run(send, stopped));

@@ -49,7 +49,7 @@ fn settings(pbx: &Pbx) -> Result<Settings> {
 }
 
 fn watcher(settings: Settings) -> Result<Watcher> {
-    Watcher::new(settings, Clock::system(), Metrics::default())
+    Watcher::new(settings, Clock::system(), Metrics::default().of_pbx("office"))
 }
 
 impl Listener {
@@ -62,7 +62,7 @@ impl Listener {
         let (send, notices) = mpsc::channel(capacity);
         let (stop, stopped) = watch::channel(false);
         let metrics = Metrics::default();
-        let watcher = Watcher::new(settings, Clock::system(), metrics.clone())?;
+        let watcher = Watcher::new(settings, Clock::system(), metrics.of_pbx("office"))?;
         let watcher = tokio::spawn(watcher.run(send, stopped));
         let (view, story) = (BTreeMap::new(), Vec::new());
         let mut listener = Self { notices, stop, watcher, metrics, view, story };
@@ -244,9 +244,9 @@ async fn a_lost_socket_is_opened_again_with_another_token() -> Result<()> {
         assert_eq!(listener.told(), ["lost", "back: 0"]);
         assert_eq!((pbx.tokens_issued(), pbx.counts().sockets_opened), (tokens + 1, sockets + 1));
     }
-    assert!(listener.counted("callhook_pbx_connections_total 3")?);
-    assert!(listener.counted("callhook_pbx_connected 1")?);
-    assert!(listener.counted("callhook_pbx_faults_total{kind=\"broken\"} 2")?);
+    assert!(listener.counted("callhook_pbx_connections_total{pbx=\"office\"} 3")?);
+    assert!(listener.counted("callhook_pbx_connected{pbx=\"office\"} 1")?);
+    assert!(listener.counted("callhook_pbx_faults_total{pbx=\"office\",kind=\"broken\"} 2")?);
     listener.stop().await
 }
 
@@ -370,7 +370,7 @@ async fn rubbish_on_the_socket_disturbs_nothing() -> Result<()> {
     listener.until_told("106 Ringing").await?;
     assert_eq!(listener.told(), ["106 Ringing"]);
     for (cause, times) in [("frame", 6), ("entity", 3), ("event-type", 2)] {
-        let line = format!("callhook_pbx_faults_total{{kind=\"{cause}\"}} {times}");
+        let line = format!("callhook_pbx_faults_total{{pbx=\"office\",kind=\"{cause}\"}} {times}");
         assert!(listener.counted(&line)?, "{line}\n{}", listener.metrics.render()?);
     }
     listener.stop().await

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use callhook_pbx::Pbx;
 use promises::{Callhook, Crowd, Ini, Ledger, Oracle};
+use rusqlite::{Connection, OpenFlags};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -105,6 +106,35 @@ async fn a_full_disk_is_told_and_waited_out_and_loses_nothing() {
     drop(disk);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_on_a_full_disk_can_be_stopped_and_goes_on_with_room() {
+    let pbx = Arc::new(Crowd::office().start().await.expect("the exchange starts"));
+    let oracle = Oracle::start().await;
+    let ini = Ini::new(&pbx, &oracle.url()).level("info");
+    let folder = ini.folder().join("disk");
+    let Some(disk) = SmallDisk::mount(&folder, "8m") else {
+        println!("SKIPPED: a small file system cannot be mounted here (it takes root).");
+        return;
+    };
+    let ini = ini.storage(&folder.join("callhook.db"));
+    let hook = Callhook::start(&ini).await;
+    let bustle = Crowd::new(&pbx, 23, 100).bustle(200);
+    oracle.wait("some of the load", |all| all.len() > 100).await;
+    let ballast = folder.join("ballast");
+    let filled = fs::write(&ballast, vec![0; 16 * 1024 * 1024]);
+    assert!(filled.is_err(), "there is no room for that");
+    wait_for_writable(&hook, false).await;
+    // However it ends, it ends.
+    hook.stop().await;
+
+    fs::remove_file(&ballast).expect("the ballast is thrown off");
+    let hook = Callhook::start(&ini).await;
+    bustle.stop().await.go_home();
+    nothing_was_lost(&pbx, &ini, &oracle).await;
+    assert!(hook.stop().await.success());
+    drop(disk);
+}
+
 /// Has system calls of the process fail until it is dropped; `None` where that cannot be done.
 struct Fault(Child);
 
@@ -158,6 +188,31 @@ async fn fails_for_a_while(call: &str, error: &str) {
     };
     wait_for_writable(&hook, false).await;
     drop(fault);
+    wait_for_writable(&hook, true).await;
+    bustle.stop().await.go_home();
+    nothing_was_lost(&pbx, &ini, &oracle).await;
+    assert!(hook.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hinders_the_outbox_from_being_opened_again_is_told_of() {
+    let pbx = Arc::new(Crowd::office().start().await.expect("the exchange starts"));
+    let oracle = Oracle::start().await;
+    let ini = Ini::new(&pbx, &oracle.url()).level("info");
+    let hook = Callhook::start(&ini).await;
+    let bustle = Crowd::new(&pbx, 24, 100).bustle(200);
+    oracle.wait("some of the load", |all| all.len() > 100).await;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let reader = Connection::open_with_flags(ini.database(), flags).expect("it can be read");
+    reader.execute_batch("BEGIN; SELECT * FROM kept").expect("a transaction reads");
+    let Some(fault) = Fault::inject(&hook, "fsync,fdatasync", "EIO") else {
+        println!("SKIPPED: strace is not here, or may not trace.");
+        return;
+    };
+    wait_for_writable(&hook, false).await;
+    drop(fault);
+    hook.wait_for_log("another process reads it and does not let go").await;
+    drop(reader);
     wait_for_writable(&hook, true).await;
     bustle.stop().await.go_home();
     nothing_was_lost(&pbx, &ini, &oracle).await;

@@ -137,6 +137,10 @@ async fn requests_to_an_endpoint_that_went_are_sent_when_it_comes_back() {
     hook.reload().await;
     let warning = hook.wait_for_log("Requests wait for endpoints that are not in").await;
     assert!(warning.contains("\"requests\":1") && warning.contains("second"), "{warning}");
+    let metrics = hook.page("/metrics").await;
+    let shown =
+        |name: &str| metrics.contains(&format!("callhook_breaker_state{{endpoint=\"{name}\"}}"));
+    assert!(shown("third") && !shown("second"), "{metrics}");
     receiver.answer_status(200);
     hang_up(&pbx, &ringing);
     // The third one knows of the end alone, as it was not there when it rang.

@@ -23,7 +23,8 @@ pub async fn record(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let doing = || format!("while recording to {}", file.display());
-    let watcher = Watcher::new(settings::watcher(config, pbx), Clock::system(), Metrics::default())
+    let metrics = Metrics::default().of_pbx(&pbx.name);
+    let watcher = Watcher::new(settings::watcher(config, pbx), Clock::system(), metrics)
         .with_context(|| format!("while preparing to watch the PBX {}", pbx.name))?;
     let existed = file.exists();
     let writer = Writer::create(file, header(config, pbx, masked)).with_context(doing)?;

@@ -43,7 +43,7 @@ impl Sources {
         clock: &Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Watcher> {
-        Watcher::new(settings, clock.clone(), metrics.clone())
+        Watcher::new(settings, clock.clone(), metrics.of_pbx(name))
             .with_context(|| format!("while preparing to watch the PBX {name}"))
     }
 
@@ -86,6 +86,9 @@ impl Sources {
         }
         for source in stopped.values_mut() {
             while source.tasks.join_next().await.is_some() {}
+        }
+        for name in stopped.keys() {
+            self.metrics.of_pbx(name).gone();
         }
         stopped.into_keys().collect()
     }

@@ -105,11 +105,11 @@ async fn readiness_follows_the_service_and_says_what_is_missing() {
 #[tokio::test]
 async fn metrics_are_open_metrics() {
     let console = Running::start().await;
-    console.metrics.pbx_connections.inc();
+    console.metrics.of_pbx("office").connection();
     let (head, body) = console.get("/metrics").await;
     assert!(head.starts_with("http/1.1 200 "), "{head}");
     assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
-    assert!(body.contains("callhook_pbx_connections_total 1\n"), "{body}");
+    assert!(body.contains("callhook_pbx_connections_total{pbx=\"office\"} 1\n"), "{body}");
     assert!(body.ends_with("# EOF\n"), "{body}");
 }
 

@@ -113,6 +113,7 @@ impl Running {
             self.current.insert(name, running);
         }
         for gone in before.into_values() {
+            gone.endpoint.leave();
             self.finish(Some(gone));
         }
     }

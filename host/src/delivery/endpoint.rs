@@ -102,6 +102,11 @@ impl Endpoint {
         self.show(&gate);
     }
 
+    /// It is no longer in the settings.
+    pub(super) fn leave(&self) {
+        self.meter.forget();
+    }
+
     /// Waits until what it has begun beside its attempts is finished.
     pub(super) async fn at_rest(&self) {
         self.credentials.at_rest().await;

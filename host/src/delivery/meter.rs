@@ -1,5 +1,6 @@
 //! What is counted of one endpoint, looked up once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -20,6 +21,8 @@ pub(super) struct Meter {
     limit: Gauge,
     in_flight: Gauge,
     duration: Histogram,
+    /// The endpoint is no longer in the settings.
+    gone: AtomicBool,
 }
 
 impl Meter {
@@ -37,6 +40,17 @@ impl Meter {
             limit: metrics.concurrency_limit.get_or_create(&one).clone(),
             in_flight: metrics.in_flight.get_or_create(&one).clone(),
             duration: metrics.request_duration.of(&one),
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    /// The endpoint is no longer in the settings: nobody wants to know how it stands. What was
+    /// counted of it stays.
+    pub(super) fn forget(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+        let Metrics { breaker_state, concurrency_limit, in_flight, clock_skew, .. } = &self.metrics;
+        for gauges in [breaker_state, concurrency_limit, in_flight, clock_skew] {
+            gauges.remove(&self.one());
         }
     }
 
@@ -56,8 +70,13 @@ impl Meter {
 
     /// Shows by how many seconds the endpoint's clock is ahead of ours.
     pub(super) fn skew(&self, seconds: i64) {
-        let one = OneEndpoint { endpoint: self.endpoint.clone() };
-        self.metrics.clock_skew.get_or_create(&one).set(seconds);
+        if !self.gone.load(Ordering::Relaxed) {
+            self.metrics.clock_skew.get_or_create(&self.one()).set(seconds);
+        }
+    }
+
+    fn one(&self) -> OneEndpoint {
+        OneEndpoint { endpoint: self.endpoint.clone() }
     }
 
     /// Counts an attempt of this class of failure, or none.

@@ -146,6 +146,7 @@ impl SqliteOutbox {
             commits: progress.commits,
             space: Space::new(path),
             upkeep: upkeep::State::new(progress.oldest),
+            hindrance: None,
         };
         writer.look_around();
         let check = Check::start(path, &shared).context("while starting to check the outbox")?;

@@ -67,10 +67,16 @@ impl Writer {
                 done => done,
             },
         };
-        if let Err(error) = &done {
-            tracing::debug!("The outbox cannot be used yet: {error:#}.");
+        let hindrance = done.err().map(|error| format!("{error:#}"));
+        let opened = hindrance.is_none();
+        // It is tried several times a second.
+        if self.hindrance != hindrance {
+            if let Some(why) = &hindrance {
+                tracing::warn!("The outbox cannot be opened again yet, which is tried on: {why}.");
+            }
+            self.hindrance = hindrance;
         }
-        done.is_ok()
+        opened
     }
 
     /// Closes the file, opens it again and makes sure of it.
@@ -80,7 +86,7 @@ impl Writer {
         // Reads the log as it is, writes it to where it belongs, and waits for the disk.
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy: bool = opened.connection.query_row(sql, [], |row| row.get(0))?;
-        ensure!(!busy, "somebody else reads the outbox");
+        ensure!(!busy, "another process reads it and does not let go");
         closed.reopen(self.take_up(opened));
         Ok(())
     }

@@ -37,6 +37,8 @@ pub(super) struct Writer {
     pub(super) commits: i64,
     pub(super) space: Space,
     pub(super) upkeep: upkeep::State,
+    /// Why the file could not be opened again, as it was told last.
+    pub(super) hindrance: Option<String>,
 }
 
 /// Why a batch is not on disk.

@@ -17,7 +17,7 @@ use super::rest::{Found, Rest};
 use super::socket::Socket;
 use super::wire::{self, Frame, Listing};
 use crate::clock::{Clock, Moment};
-use crate::metrics::Metrics;
+use crate::metrics::PbxMetrics;
 use crate::source::notice::{Notice, Seen};
 
 /// So many snapshots that fail one after the other end the connection.
@@ -33,7 +33,7 @@ pub(super) struct Connection<'a> {
     rest: Arc<Rest>,
     reads: &'a mut Reads,
     clock: &'a Clock,
-    metrics: &'a Metrics,
+    metrics: &'a PbxMetrics,
     /// Reads and snapshots under way; they end with the connection.
     tasks: JoinSet<Finished>,
     /// When to ask for the next snapshot.
@@ -69,7 +69,7 @@ impl<'a> Connection<'a> {
         rest: Arc<Rest>,
         reads: &'a mut Reads,
         clock: &'a Clock,
-        metrics: &'a Metrics,
+        metrics: &'a PbxMetrics,
         snapshot_every: Duration,
     ) -> Self {
         reads.reset();
@@ -195,7 +195,7 @@ impl<'a> Connection<'a> {
         let (dns, legs) = (snapshot.dns.len(), snapshot.legs.len());
         if snapshot.after_gap {
             self.watched = true;
-            self.metrics.pbx_connected.set(1);
+            self.metrics.watched(true);
             self.rest.watched.notify_one();
             info!(dns, legs, "The PBX is watched.");
         } else {

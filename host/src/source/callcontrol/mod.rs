@@ -50,7 +50,7 @@ use self::token::{Token, Tokens};
 use self::xapi::Wishes;
 use crate::clock::Clock;
 use crate::config::Secret;
-use crate::metrics::Metrics;
+use crate::metrics::PbxMetrics;
 use crate::source::notice::{Dn, Notice, Seen};
 use crate::tls;
 
@@ -86,7 +86,7 @@ pub struct Settings {
 pub struct Watcher {
     rest: Arc<Rest>,
     clock: Clock,
-    metrics: Metrics,
+    metrics: PbxMetrics,
     snapshot_every: Duration,
     insecure: bool,
     wishes: Wishes,
@@ -129,7 +129,7 @@ impl Pace {
 impl Watcher {
     /// Prepares to watch; nothing is sent yet. Fails if the address is no web address or the
     /// certificates cannot be read. Needs a tokio runtime.
-    pub fn new(settings: Settings, clock: Clock, metrics: Metrics) -> anyhow::Result<Self> {
+    pub fn new(settings: Settings, clock: Clock, metrics: PbxMetrics) -> anyhow::Result<Self> {
         // Without TLS nobody's certificate is looked at, and a machine without CAs is no obstacle.
         let accept_any = settings.insecure || settings.url.scheme() == "http";
         let tls = tls::client_config(settings.ca_file.as_deref(), accept_any, None)
@@ -159,6 +159,7 @@ impl Watcher {
     /// any more. Waits if they are not taken; changes of one participant then become one.
     pub async fn run(self, notices: mpsc::Sender<Notice>, mut shutdown: watch::Receiver<bool>) {
         self.warn_of_open_doors();
+        self.metrics.watched(false);
         tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => {}
@@ -167,7 +168,7 @@ impl Watcher {
             NobodyListens =
                 xapi::keep_looking(&self.rest, &self.clock, self.wishes, &notices) => {}
         }
-        self.metrics.pbx_connected.set(0);
+        self.metrics.watched(false);
         info!("The PBX is no longer watched.");
     }
 
@@ -210,7 +211,7 @@ impl Watcher {
         };
         *used = Some(token.clone());
         let socket = Socket::open(&self.rest.http, &token, self.pace.ping_every).await?;
-        self.metrics.pbx_connections.inc();
+        self.metrics.connection();
         let mut connection = Connection::new(
             socket,
             Arc::clone(&self.rest),
@@ -222,7 +223,7 @@ impl Watcher {
         let ended = connection.watch(notices).await;
         let watched = connection.watched();
         drop(connection);
-        self.metrics.pbx_connected.set(0);
+        self.metrics.watched(false);
         if watched {
             self.tell_loss(reads, notices).await;
         }

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::connection::MOST_DEAF;
 use super::*;
+use crate::metrics::Metrics;
 use crate::source::notice::Snapshot;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,7 +27,8 @@ fn settings(pbx: &Pbx, snapshot_every: Duration) -> Settings {
 }
 
 fn impatient(settings: Settings) -> Watcher {
-    let mut watcher = Watcher::new(settings, Clock::system(), Metrics::default()).unwrap();
+    let mut watcher =
+        Watcher::new(settings, Clock::system(), Metrics::default().of_pbx("office")).unwrap();
     watcher.pace = Pace {
         ping_every: Duration::from_millis(100),
         first_wait: Duration::from_millis(20),
