@@ -8,6 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::apply::Effects;
 use super::change::{self, Change};
+use super::progress::Author;
 use super::statements::Statements;
 use super::timeline::Timeline;
 use super::{append, events, file, follow_ups, list, memory, progress, schema};
@@ -174,7 +175,7 @@ impl SqliteEditor {
         let transaction = self.0.connection.transaction_with_behavior(behavior)?;
         let mut effects = Effects::default();
         work(&Statements::of(&transaction), &mut effects)?;
-        progress::note(&transaction, self.0.timeline.stamp(), None, &mut effects)?;
+        progress::note(&transaction, self.0.timeline.stamp(), Author::Another, &mut effects)?;
         transaction.commit()
     }
 }

@@ -144,6 +144,7 @@ impl SqliteOutbox {
             shared: Arc::clone(&shared),
             path: path.to_owned(),
             commits: progress.commits,
+            own: progress.own,
             space: Space::new(path),
             upkeep: upkeep::State::new(progress.oldest),
             hindrance: None,

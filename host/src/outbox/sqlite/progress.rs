@@ -22,10 +22,21 @@ pub(super) struct Progress {
     pub(super) newest: i64,
     /// No request that waits lies before this place.
     pub(super) oldest: i64,
+    /// The last transaction of the service itself; 0 if nobody has noted which one that was.
+    pub(super) own: i64,
+}
+
+/// Who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Author {
+    /// The service, which has found this out before.
+    Service(Option<Passed>),
+    /// A command beside it.
+    Another,
 }
 
 /// A place that was found to have no request that waits before it, after so many transactions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Passed {
     pub(super) commits: i64,
     pub(super) oldest: i64,
@@ -35,7 +46,7 @@ pub(super) struct Passed {
 pub(super) fn note(
     connection: &Connection,
     now: Stamp,
-    passed: Option<Passed>,
+    author: Author,
     effects: &mut Effects,
 ) -> rusqlite::Result<()> {
     let sql = "UPDATE progress SET commits = commits + 1 RETURNING commits";
@@ -46,19 +57,22 @@ pub(super) fn note(
         Some(before) => Progress { commits, pending: before.pending + effects.pending, ..before },
         None => counted(connection)?,
     };
-    // Whoever else has written meanwhile may have brought back something older.
-    if let Some(passed) = passed.filter(|passed| passed.commits == commits - 1) {
-        progress.oldest = progress.oldest.max(passed.oldest);
+    if let Author::Service(passed) = author {
+        progress.own = commits;
+        // Whoever else has written meanwhile may have brought back something older.
+        if let Some(passed) = passed.filter(|passed| passed.commits == commits - 1) {
+            progress.oldest = progress.oldest.max(passed.oldest);
+        }
     }
     progress.oldest = effects.revived.map_or(progress.oldest, |seq| progress.oldest.min(seq));
     progress.newest = if progress.pending > 0 { progress.newest.max(now.due) } else { 0 };
-    let Progress { commits, pending, newest, oldest } = progress;
+    let Progress { commits, pending, newest, oldest, own } = progress;
     connection
         .prepare_cached(
             "INSERT INTO kept (name, value) VALUES (?1, ?2)
              ON CONFLICT DO UPDATE SET value = excluded.value",
         )?
-        .execute(params![NAME, format!("{commits} {pending} {newest} {oldest}")])?;
+        .execute(params![NAME, format!("{commits} {pending} {newest} {oldest} {own}")])?;
     Ok(())
 }
 
@@ -87,8 +101,8 @@ fn noted(connection: &Connection) -> rusqlite::Result<Option<Progress>> {
         .optional()?;
     let numbers = text.map(|text| text.split(' ').map(str::parse).collect::<Result<Vec<i64>, _>>());
     Ok(match numbers.as_ref().map(|numbers| numbers.as_deref()) {
-        Some(Ok(&[commits, pending, newest, oldest])) => {
-            Some(Progress { commits, pending, newest, oldest })
+        Some(Ok(&[commits, pending, newest, oldest, own])) => {
+            Some(Progress { commits, pending, newest, oldest, own })
         }
         _ => None,
     })
@@ -98,7 +112,7 @@ fn counted(connection: &Connection) -> rusqlite::Result<Progress> {
     let commits = commits(connection)?;
     connection.prepare_cached(COUNT)?.query_row([], |row| {
         let (pending, newest, oldest) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Progress { commits, pending, newest, oldest })
+        Ok(Progress { commits, pending, newest, oldest, own: 0 })
     })
 }
 

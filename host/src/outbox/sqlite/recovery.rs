@@ -121,6 +121,7 @@ impl Writer {
             tracing::error!(missing, "Transactions that were confirmed are not in the outbox.");
         }
         self.commits = progress.commits;
+        self.own = progress.own;
         self.connection = Some(opened.connection);
         self.shared.metrics.outbox_pending.set(progress.pending);
         self.upkeep.forget(progress.oldest);

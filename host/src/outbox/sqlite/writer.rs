@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::apply::{Effects, apply};
+use super::progress::Author;
 use super::queue::Operation;
 use super::space::Space;
 use super::statements::Statements;
@@ -35,6 +36,8 @@ pub(super) struct Writer {
     pub(super) path: PathBuf,
     /// The number of the last transaction that was confirmed.
     pub(super) commits: i64,
+    /// The number of the last one of the service itself, as the file had it when it was opened.
+    pub(super) own: i64,
     pub(super) space: Space,
     pub(super) upkeep: upkeep::State,
     /// Why the file could not be opened again, as it was told last.
@@ -90,7 +93,7 @@ impl Writer {
             };
             self.set_writable(Some(&failure.error));
             if self.recover(&failure.error)
-                && let Some(effects) = failure.effects.filter(|done| done.commits == self.commits)
+                && let Some(effects) = failure.effects.filter(|done| done.commits == self.own)
             {
                 // It was on disk, only nobody could say so.
                 self.set_writable(None);
@@ -126,7 +129,7 @@ impl Writer {
         }
         drop(statements);
         let (now, passed) = (self.shared.timeline.stamp(), self.upkeep.passed());
-        progress::note(&transaction, now, passed, &mut effects).map_err(early)?;
+        progress::note(&transaction, now, Author::Service(passed), &mut effects).map_err(early)?;
         failpoint!("outbox-before-commit");
         match transaction.commit() {
             Ok(()) => {

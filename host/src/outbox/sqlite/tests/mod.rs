@@ -558,8 +558,9 @@ fn a_backlog_is_counted_only_if_nobody_has_noted_it() {
     assert_eq!((numbers[0], numbers[1]), (commits, 1), "{numbers:?}");
     bench.close();
     for (note, pending) in [
-        (format!("{commits} 7 0 1"), 7),
-        (format!("{} 7 0 1", commits - 1), 1),
+        (format!("{commits} 7 0 1 0"), 7),
+        (format!("{} 7 0 1 0", commits - 1), 1),
+        (format!("{commits} 7 0 1"), 1),
         ("nonsense".to_owned(), 1),
     ] {
         file::connect_editor(&bench.path())

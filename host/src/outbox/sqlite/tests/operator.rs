@@ -212,3 +212,21 @@ fn a_reader_says_what_is_in_its_way() {
     let reader = SqliteOutbox::open_reader(&path, Clock::system()).unwrap();
     assert!(reader.list(&all()).unwrap().is_empty(), "without a service, too");
 }
+
+#[test]
+fn a_transaction_of_a_command_is_not_taken_for_one_of_the_service() {
+    let bench = Bench::new();
+    let noted = || {
+        let reader = file::connect_reader(&bench.path()).unwrap();
+        let progress = progress::progress(&reader).unwrap();
+        (progress.commits, progress.own)
+    };
+    bench.append(one("e1", "a"));
+    let (commits, own) = noted();
+    assert_eq!(own, commits);
+    let mut editor = SqliteEditor::open(&bench.path(), Clock::system()).unwrap();
+    assert_eq!(editor.bury(&Selection::Ids(vec![id("e1")]), "why").unwrap(), 1);
+    assert_eq!(noted(), (commits + 1, own));
+    bench.append(one("e2", "a"));
+    assert_eq!(noted(), (commits + 2, commits + 2));
+}
