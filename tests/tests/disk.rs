@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callhook_pbx::Pbx;
-use promises::{Callhook, Crowd, Ini, Ledger, Oracle};
+use promises::{Bustle, Callhook, Crowd, Ini, Ledger, Oracle};
 use rusqlite::{Connection, OpenFlags};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -75,64 +75,74 @@ async fn nothing_was_lost(pbx: &Pbx, ini: &Ini, oracle: &Oracle) {
     assert_eq!(account.dead, 0, "{account:?}");
 }
 
+/// The service under load, with its database on a small disk.
+struct Cramped {
+    hook: Callhook,
+    bustle: Bustle,
+    /// What somebody else puts on the disk.
+    ballast: PathBuf,
+    /// Unmounted before its folder is removed.
+    _disk: SmallDisk,
+    ini: Ini,
+    oracle: Oracle,
+    pbx: Arc<Pbx>,
+}
+
+impl Cramped {
+    /// `None` where there can be no small disk.
+    async fn start(seed: u64) -> Option<Self> {
+        let pbx = Arc::new(Crowd::office().start().await.expect("the exchange starts"));
+        let oracle = Oracle::start().await;
+        let ini = Ini::new(&pbx, &oracle.url()).level("info");
+        let folder = ini.folder().join("disk");
+        let Some(disk) = SmallDisk::mount(&folder, "8m") else {
+            println!("SKIPPED: a small file system cannot be mounted here (it takes root).");
+            return None;
+        };
+        let ini = ini.storage(&folder.join("callhook.db"));
+        let hook = Callhook::start(&ini).await;
+        let bustle = Crowd::new(&pbx, seed, 100).bustle(300);
+        oracle.wait("some of the load", |all| all.len() > 100).await;
+        let ballast = folder.join("ballast");
+        Some(Self { hook, bustle, ballast, _disk: disk, ini, oracle, pbx })
+    }
+
+    /// Takes all the room that is left.
+    async fn fill(&self) {
+        let filled = fs::write(&self.ballast, vec![0; 16 * 1024 * 1024]);
+        assert!(filled.is_err(), "there is no room for that");
+        wait_for_writable(&self.hook, false).await;
+    }
+
+    /// Holds that the service has lost nothing.
+    async fn end(self) {
+        self.bustle.stop().await.go_home();
+        nothing_was_lost(&self.pbx, &self.ini, &self.oracle).await;
+        assert!(self.hook.stop().await.success());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_and_waited_out_and_loses_nothing() {
-    let pbx = Arc::new(Crowd::office().start().await.expect("the exchange starts"));
-    let oracle = Oracle::start().await;
-    let ini = Ini::new(&pbx, &oracle.url()).level("info");
-    let folder = ini.folder().join("disk");
-    let Some(disk) = SmallDisk::mount(&folder, "8m") else {
-        println!("SKIPPED: a small file system cannot be mounted here (it takes root).");
-        return;
-    };
-    let ini = ini.storage(&folder.join("callhook.db"));
-    let hook = Callhook::start(&ini).await;
-    let bustle = Crowd::new(&pbx, 21, 100).bustle(300);
-    oracle.wait("some of the load", |all| all.len() > 100).await;
-
-    // What somebody else puts there takes all the room that is left.
-    let ballast = folder.join("ballast");
-    let filled = fs::write(&ballast, vec![0; 16 * 1024 * 1024]);
-    assert!(filled.is_err(), "there is no room for that");
-    wait_for_writable(&hook, false).await;
-    assert!(hook.page("/readyz").await.contains("cannot commit"), "readiness says so");
-    hook.wait_for_log("The outbox cannot be written").await;
-
-    fs::remove_file(&ballast).expect("the ballast is thrown off");
-    wait_for_writable(&hook, true).await;
-    bustle.stop().await.go_home();
-    nothing_was_lost(&pbx, &ini, &oracle).await;
-    assert!(hook.stop().await.success());
-    drop(disk);
+    let Some(cramped) = Cramped::start(21).await else { return };
+    cramped.fill().await;
+    let ready = cramped.hook.page("/readyz").await;
+    assert!(ready.contains("cannot commit"), "readiness says so: {ready}");
+    cramped.hook.wait_for_log("The outbox cannot be written").await;
+    fs::remove_file(&cramped.ballast).expect("the ballast is thrown off");
+    wait_for_writable(&cramped.hook, true).await;
+    cramped.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_on_a_full_disk_can_be_stopped_and_goes_on_with_room() {
-    let pbx = Arc::new(Crowd::office().start().await.expect("the exchange starts"));
-    let oracle = Oracle::start().await;
-    let ini = Ini::new(&pbx, &oracle.url()).level("info");
-    let folder = ini.folder().join("disk");
-    let Some(disk) = SmallDisk::mount(&folder, "8m") else {
-        println!("SKIPPED: a small file system cannot be mounted here (it takes root).");
-        return;
-    };
-    let ini = ini.storage(&folder.join("callhook.db"));
-    let hook = Callhook::start(&ini).await;
-    let bustle = Crowd::new(&pbx, 23, 100).bustle(200);
-    oracle.wait("some of the load", |all| all.len() > 100).await;
-    let ballast = folder.join("ballast");
-    let filled = fs::write(&ballast, vec![0; 16 * 1024 * 1024]);
-    assert!(filled.is_err(), "there is no room for that");
-    wait_for_writable(&hook, false).await;
+    let Some(cramped) = Cramped::start(23).await else { return };
+    cramped.fill().await;
     // However it ends, it ends.
-    hook.stop().await;
-
-    fs::remove_file(&ballast).expect("the ballast is thrown off");
-    let hook = Callhook::start(&ini).await;
-    bustle.stop().await.go_home();
-    nothing_was_lost(&pbx, &ini, &oracle).await;
-    assert!(hook.stop().await.success());
-    drop(disk);
+    cramped.hook.stop().await;
+    fs::remove_file(&cramped.ballast).expect("the ballast is thrown off");
+    let hook = Callhook::start(&cramped.ini).await;
+    Cramped { hook, ..cramped }.end().await;
 }
 
 /// Has system calls of the process fail until it is dropped; `None` where that cannot be done.
@@ -174,45 +184,31 @@ impl Drop for Fault {
     }
 }
 
-/// Lets these calls to the system fail for a while under load.
-async fn fails_for_a_while(call: &str, error: &str) {
+/// Lets these calls to the system fail for a while under load; while `somebody` reads the database
+/// and does not let go, it cannot be opened again.
+async fn fails_for_a_while(call: &str, error: &str, somebody: bool) {
     let pbx = Arc::new(Crowd::office().start().await.expect("the exchange starts"));
     let oracle = Oracle::start().await;
     let ini = Ini::new(&pbx, &oracle.url()).level("info");
     let hook = Callhook::start(&ini).await;
     let bustle = Crowd::new(&pbx, 22, 100).bustle(200);
     oracle.wait("some of the load", |all| all.len() > 100).await;
+    let reader = somebody.then(|| {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let reader = Connection::open_with_flags(ini.database(), flags).expect("it can be read");
+        reader.execute_batch("BEGIN; SELECT * FROM kept").expect("a transaction reads");
+        reader
+    });
     let Some(fault) = Fault::inject(&hook, call, error) else {
         println!("SKIPPED: strace is not here, or may not trace.");
         return;
     };
     wait_for_writable(&hook, false).await;
     drop(fault);
-    wait_for_writable(&hook, true).await;
-    bustle.stop().await.go_home();
-    nothing_was_lost(&pbx, &ini, &oracle).await;
-    assert!(hook.stop().await.success());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_hinders_the_outbox_from_being_opened_again_is_told_of() {
-    let pbx = Arc::new(Crowd::office().start().await.expect("the exchange starts"));
-    let oracle = Oracle::start().await;
-    let ini = Ini::new(&pbx, &oracle.url()).level("info");
-    let hook = Callhook::start(&ini).await;
-    let bustle = Crowd::new(&pbx, 24, 100).bustle(200);
-    oracle.wait("some of the load", |all| all.len() > 100).await;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let reader = Connection::open_with_flags(ini.database(), flags).expect("it can be read");
-    reader.execute_batch("BEGIN; SELECT * FROM kept").expect("a transaction reads");
-    let Some(fault) = Fault::inject(&hook, "fsync,fdatasync", "EIO") else {
-        println!("SKIPPED: strace is not here, or may not trace.");
-        return;
-    };
-    wait_for_writable(&hook, false).await;
-    drop(fault);
-    hook.wait_for_log("another process reads it and does not let go").await;
-    drop(reader);
+    if let Some(reader) = reader {
+        hook.wait_for_log("another process reads it and does not let go").await;
+        drop(reader);
+    }
     wait_for_writable(&hook, true).await;
     bustle.stop().await.go_home();
     nothing_was_lost(&pbx, &ini, &oracle).await;
@@ -221,10 +217,15 @@ async fn who_hinders_the_outbox_from_being_opened_again_is_told_of() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_cannot_flush_acknowledges_nothing_and_loses_nothing() {
-    fails_for_a_while("fsync,fdatasync", "EIO").await;
+    fails_for_a_while("fsync,fdatasync", "EIO", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hinders_the_outbox_from_being_opened_again_is_told_of() {
+    fails_for_a_while("fsync,fdatasync", "EIO", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_takes_no_write_acknowledges_nothing_and_loses_nothing() {
-    fails_for_a_while("pwrite64", "ENOSPC").await;
+    fails_for_a_while("pwrite64", "ENOSPC", false).await;
 }
