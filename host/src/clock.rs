@@ -29,6 +29,10 @@ impl Moment {
         let passed = Duration::from_secs(seconds);
         Self { wall: self.wall + passed, mono: self.mono + passed }
     }
+
+    fn ahead(self, seconds: i64) -> Self {
+        Self { wall: self.wall + jiff::SignedDuration::from_secs(seconds), ..self }
+    }
 }
 
 /// The machine's clocks, or the machine's monotonic clock with a wall clock that stands still.
@@ -39,6 +43,9 @@ pub struct Clock {
     /// What a test has let pass, in seconds.
     #[cfg(test)]
     skipped: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    /// By how many seconds a test has set the wall's clock ahead.
+    #[cfg(test)]
+    set_ahead: std::sync::Arc<std::sync::atomic::AtomicI64>,
 }
 
 impl Clock {
@@ -58,6 +65,8 @@ impl Clock {
             stopped_wall,
             #[cfg(test)]
             skipped: std::sync::Arc::default(),
+            #[cfg(test)]
+            set_ahead: std::sync::Arc::default(),
         }
     }
 
@@ -67,12 +76,20 @@ impl Clock {
         self.skipped.fetch_add(seconds, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Sets the wall's clock so far ahead for all clones, or back; no time passes.
+    #[cfg(test)]
+    pub(crate) fn set_ahead(&self, seconds: i64) {
+        self.set_ahead.store(seconds, std::sync::atomic::Ordering::Relaxed);
+    }
+
     /// Reads both clocks.
     pub fn now(&self) -> Moment {
         let wall = self.stopped_wall.unwrap_or_else(jiff::Timestamp::now);
         let moment = Moment { wall, mono: self.started.elapsed() };
         #[cfg(test)]
-        let moment = moment.later(self.skipped.load(std::sync::atomic::Ordering::Relaxed));
+        let moment = moment
+            .later(self.skipped.load(std::sync::atomic::Ordering::Relaxed))
+            .ahead(self.set_ahead.load(std::sync::atomic::Ordering::Relaxed));
         moment
     }
 }

@@ -34,7 +34,7 @@ pub use ini::Ini;
 pub use ledger::{Account, Entry, Ledger};
 pub use oracle::{Answer, Arrival, Oracle};
 pub use portal::{Finish, Portal, Registered, Trouble};
-pub use process::{Callhook, caches, eventually};
+pub use process::{Callhook, caches, eventually, tools};
 pub use proxy::{Proxy, Weather};
 pub use recorder::Recorder;
 

@@ -19,6 +19,11 @@ pub fn caches() -> PathBuf {
     binary().with_file_name("caches")
 }
 
+/// Where `cargo xtask test` installs what tests need.
+pub fn tools() -> PathBuf {
+    binary().ancestors().nth(2).map(|target| target.join("tools")).unwrap_or_default()
+}
+
 /// A running `callhook run`; killed when dropped.
 pub struct Callhook {
     child: Child,

@@ -100,6 +100,10 @@ impl Endpoint {
         let mut gate = self.gate();
         gate.adopt(&self.settings, self.clock.now().mono);
         self.show(&gate);
+        drop(gate);
+        if let Order::Bounded(bound) = self.settings.order {
+            drop(self.outbox.let_pass(&self.settings.name, bound));
+        }
     }
 
     /// It is no longer in the settings.

@@ -12,6 +12,9 @@ use crate::outbox::Claimed;
 use crate::quiet::Said;
 use crate::redact;
 
+/// The kind of failure that is an outage.
+const DOWN: &str = "down";
+
 /// An attempt is over. `kept` if the request waits for the endpoint whatever the verdict is.
 /// `change` is what that changed at the endpoint.
 pub(super) fn attempt(
@@ -39,6 +42,9 @@ pub(super) fn attempt(
         kept,
         "A request was sent."
     );
+    if change == Some(Change::Opened) {
+        said.begins(DOWN, now);
+    }
     let Some(failure) = failure else { return };
     match verdict {
         Verdict::Dead(reason) if !kept => {
@@ -80,6 +86,18 @@ pub(super) fn attempt(
                     failure,
                     "The endpoint does not let us in; its requests wait, and one is tried now \
                      and then. Check the endpoint's credentials in the settings."
+                );
+            }
+        }
+        Verdict::Retry(_) | Verdict::Dead(_) if change.is_none() => {
+            if let Some(more) = said.goes_on(DOWN, now) {
+                let failure = redact::numbers(&failure.to_string());
+                tracing::error!(
+                    endpoint,
+                    failure,
+                    more,
+                    "The endpoint still does not work; its requests wait, and one is tried now \
+                     and then."
                 );
             }
         }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::endpoint::Endpoint;
 use super::skew;
 
+/// That an endpoint asks for so much time is worth a look.
+const NOTABLE: Duration = Duration::from_mins(1);
+
 /// The endpoints while they are delivered to, whichever the settings name. Cheap to clone.
 #[derive(Clone)]
 pub struct Endpoints(Arc<Mutex<Vec<Arc<Endpoint>>>>);
@@ -62,17 +65,9 @@ impl Endpoints {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = endpoints;
     }
 
-    /// What somebody should look at although everything is sent, a sentence each.
+    /// What somebody should look at although the service works, a sentence each.
     pub fn warnings(&self) -> Vec<String> {
-        let wrong = |status: EndpointStatus| {
-            let seconds = status.clock_skew.filter(|seconds| skew::is_wrong(*seconds))?;
-            let (name, ahead) = (status.name, if seconds > 0 { "ahead" } else { "behind" });
-            let seconds = seconds.unsigned_abs();
-            Some(format!(
-                "the clock of the endpoint {name} is {seconds} s {ahead}, or ours is wrong"
-            ))
-        };
-        self.status().into_iter().filter_map(wrong).collect()
+        self.status().iter().flat_map(EndpointStatus::warnings).collect()
     }
 
     /// How they stand, in the order of the settings.
@@ -87,5 +82,32 @@ impl Endpoints {
             endpoint.enable();
             true
         })
+    }
+}
+
+impl EndpointStatus {
+    fn warnings(&self) -> impl Iterator<Item = String> {
+        let name = &self.name;
+        let stands = match self.state {
+            EndpointState::Disabled => Some(format!(
+                "the endpoint {name} is disabled, because it answered 410: change its url, or see \
+                 `callhook deliveries resume`"
+            )),
+            EndpointState::GivenUp { probe_in } => Some(format!(
+                "the endpoint {name} does not work or does not let us in; its requests wait, and \
+                 the next is tried in {} s",
+                probe_in.as_secs()
+            )),
+            EndpointState::AskedToWait { more } if more >= NOTABLE => {
+                Some(format!("the endpoint {name} has asked to wait {} s more", more.as_secs()))
+            }
+            EndpointState::AskedToWait { .. } | EndpointState::Working => None,
+        };
+        let skew = self.clock_skew.filter(|seconds| skew::is_wrong(*seconds)).map(|seconds| {
+            let ahead = if seconds > 0 { "ahead" } else { "behind" };
+            let seconds = seconds.unsigned_abs();
+            format!("the clock of the endpoint {name} is {seconds} s {ahead}, or ours is wrong")
+        });
+        stands.into_iter().chain(skew)
     }
 }

@@ -126,6 +126,10 @@ pub trait Outbox: Scan + Send + Sync {
         reason: &'a str,
     ) -> BoxFuture<'a, anyhow::Result<u64>>;
 
+    /// Has every request to `endpoint` that waits for another attempt leave its turn so long after
+    /// its first attempt failed, as settlements before a restart may have said.
+    fn let_pass(&self, endpoint: &str, after: Duration) -> Receipt;
+
     /// Queues the removal of a chunk of what was finished longer than `age` ago: requests that
     /// were delivered, expired or are dead, and events of which no request is left.
     fn prune(&self, age: Duration) -> Receipt;

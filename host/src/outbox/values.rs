@@ -150,7 +150,8 @@ pub enum Settlement {
         /// What it costs the request.
         charge: Charge,
         /// After so long, the request leaves its turn to the next of the lane and waits aside,
-        /// unless it is tried again before. An outbox may forget that over a restart.
+        /// unless it is tried again before. An outbox may forget that over a restart; see
+        /// [`Outbox::let_pass`](super::Outbox::let_pass).
         aside: Option<Duration>,
     },
     /// There will be no other attempt, for this reason.

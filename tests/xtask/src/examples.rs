@@ -5,7 +5,6 @@
 //! folder lacks cannot be found beside it. Only Rust is built in place: there cargo wants the
 //! workspace around it.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,11 +63,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Installs the tools of all examples. Where that fails, says so and goes on, except in CI.
 pub(super) fn install() -> anyhow::Result<()> {
     for (language, tools) in EXAMPLES {
-        match install_for(language, tools) {
-            Ok(()) => {}
-            Err(error) if env::var_os("CI").is_some() => return Err(error),
-            Err(error) => eprintln!("The example in {language} will not be tested: {error:#}"),
-        }
+        tools::unless_ci(install_for(language, tools), || {
+            format!("The example in {language} will not be tested")
+        })?;
     }
     tools::tidy()
 }

@@ -87,6 +87,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
 fn test(rest: Vec<OsString>) -> anyhow::Result<()> {
     wasm_target()?;
     examples::install()?;
+    tools::for_tests()?;
     cargo(&["test", "--workspace"]).passing(rest).run()
 }
 

@@ -1,13 +1,15 @@
-//! The tools that the examples are built with, from the public registries and into
-//! `target/tools/`: nothing is installed on the machine, and a second time nothing is done.
+//! The tools that the examples are built with and that tests need, from the public registries and
+//! into `target/tools/`, where a second time nothing is done. On the machine itself only `strace`
+//! is installed, which has system calls fail, and only by root on Debian.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-use super::{Step, WASM, cargo, has_wasm_target, target, wasm_target};
+use super::{Step, WASM, cargo, has_wasm_target, root, target, wasm_target};
 
 /// Makes C and Go of the WIT.
 pub(super) const WIT_BINDGEN: Tool =
@@ -25,7 +27,7 @@ pub(super) enum Tool {
     WasmTarget,
     /// What the example's `package-lock.json` says.
     Npm,
-    /// What the example's `requirements.txt` says: one line, `name==version`.
+    /// What `requirements.txt` says: one line, `name==version`.
     Pip,
     /// A program from crates.io.
     Crate { name: &'static str, version: &'static str, features: &'static str },
@@ -159,6 +161,43 @@ impl Tool {
 impl Place {
     fn is_ready(&self) -> bool {
         fs::read_to_string(self.folder.join("installed")).is_ok_and(|text| text == self.mark)
+    }
+}
+
+/// Installs what tests hold the program against: the reference implementation of Standard Webhooks,
+/// and `strace`. Where that fails, says so and goes on; in CI without the second alone.
+pub(super) fn for_tests() -> anyhow::Result<()> {
+    let reference = Tool::Pip.install(&root().join("tests/fixtures/standardwebhooks"));
+    unless_ci(reference, || "Signatures will be verified by Python's own HMAC alone".to_owned())?;
+    if let Err(error) = strace() {
+        eprintln!("Disks that fail will not be tested, or less: {error:#}");
+    }
+    Ok(())
+}
+
+fn strace() -> anyhow::Result<()> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_there = |program: &str| env::split_paths(&path).any(|it| it.join(program).is_file());
+    if is_there("strace") {
+        return Ok(());
+    }
+    ensure!(is_there("apt-get"), "strace is missing; install it");
+    println!("strace is missing, and is installed as a Debian package now.");
+    Step::new("apt-get", &["update", "-qq"]).run()?;
+    Step::new("apt-get", &["install", "-qq", "--yes", "--no-install-recommends", "strace"]).run()
+}
+
+/// Says what follows from a failure and goes on, except in CI.
+pub(super) fn unless_ci(
+    done: anyhow::Result<()>,
+    otherwise: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    match done {
+        Err(error) if env::var_os("CI").is_none() => {
+            eprintln!("{}: {error:#}", otherwise());
+            Ok(())
+        }
+        done => done,
     }
 }
 

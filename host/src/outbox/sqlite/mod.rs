@@ -338,6 +338,10 @@ impl Outbox for SqliteOutbox {
         self.shared.pressure()
     }
 
+    fn let_pass(&self, endpoint: &str, after: Duration) -> Receipt {
+        self.push(Work::LetPass { endpoint: endpoint.to_owned(), after })
+    }
+
     fn keep(&self, name: &str, value: Option<&str>) -> Receipt {
         self.push(Work::Keep { name: name.to_owned(), value: value.map(str::to_owned) })
     }

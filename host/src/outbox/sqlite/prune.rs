@@ -47,7 +47,9 @@ pub(super) fn prune(
     place: &Pruned,
     now: Stamp,
 ) -> rusqlite::Result<()> {
-    let before = now.wall.saturating_sub(millis(age));
+    // A clock that is set ahead makes nothing older.
+    let now = now.wall.min(now.due);
+    let before = now.saturating_sub(millis(age));
     let seqs: Vec<i64> = statements
         .prepare_cached(OLD_REQUESTS)?
         .query_map(params![before, CHUNK], |row| row.get(0))?
@@ -60,7 +62,7 @@ pub(super) fn prune(
         statements.execute(statement, params![before, CHUNK])?;
     }
     pass_by(statements, [OLD_EVENTS, DELETE_EVENT], before, &place.events)?;
-    let quiet = now.wall.saturating_sub(millis(QUIET));
+    let quiet = now.saturating_sub(millis(QUIET));
     pass_by(statements, [OLD_MEMORY, DELETE_MEMORY], quiet, &place.memory)
 }
 

@@ -24,6 +24,63 @@ fn what_fails_for_long_leaves_its_turn_between_two_attempts() {
 }
 
 #[test]
+fn what_fails_for_long_leaves_its_turn_after_a_restart_too() {
+    let mut bench = Bench::new();
+    let lane = |name: &str| ["1", "2"].map(|n| request(&format!("{name}{n}"), CRM, name)).to_vec();
+    bench.append(commit_of([lane("a"), lane("b")].concat()));
+    assert_eq!(bench.claim(CRM, 9), [id("a1"), id("b1")]);
+    bench.settle(&id("a1"), later(LONG, Some(LONG)));
+    // Its own failure is not what it waits for.
+    bench.settle(&id("b1"), Settlement::GivenBack(LONG));
+    bench.reopen();
+    bench.outbox().let_pass(CRM, Duration::from_hours(2)).wait().unwrap();
+    assert_eq!(bench.claim(CRM, 9), [""; 0], "not yet");
+    bench.outbox().let_pass(CRM, Duration::ZERO).wait().unwrap();
+    wait_until(|| bench.claim(CRM, 9) == [id("a2")]);
+    assert_eq!(bench.query::<String>("SELECT event_id FROM requests WHERE aside = 1"), "a1");
+    let reader = file::connect_reader(&bench.path()).unwrap();
+    let plan: String = reader
+        .query_row(&format!("EXPLAIN QUERY PLAN {}", settle::FAILING), [CRM, "0"], |row| row.get(3))
+        .unwrap();
+    assert!(plan.contains("requests_due (endpoint=? AND due>?)"), "{plan}");
+}
+
+#[test]
+fn a_clock_that_is_set_while_it_runs_moves_nothing_that_is_due_expires_or_is_kept() {
+    const YEARS: i64 = 10 * 365 * 24 * 3600;
+    let clock = Clock::system();
+    let mut bench = Bench::at(clock.clone());
+    let popup = NewRequest { expires_in: Some(LONG), ..request("popup", CRM, "a") };
+    let mut commit = commit_of(vec![request("done", CRM, "c"), request("later", CRM, "b"), popup]);
+    commit.events = ["done", "later", "popup"].map(stored).to_vec();
+    bench.append(commit);
+    assert_eq!(bench.claim(CRM, 9).len(), 3);
+    bench.complete(&id("done"));
+    bench.settle(&id("later"), later(LONG, None));
+    bench.settle(&id("popup"), Settlement::GivenBack(LONG / 2));
+    let states = "SELECT group_concat(state) FROM (SELECT * FROM requests ORDER BY event_id)";
+    let keeps = |bench: &Bench| {
+        bench.outbox().prune(Duration::from_hours(24)).wait().unwrap();
+        assert_eq!(bench.claim(CRM, 9), [""; 0]);
+        assert_eq!(bench.query::<String>(states), "delivered,waiting,waiting");
+        assert_eq!(bench.query::<i64>("SELECT count(*) FROM events"), 3);
+    };
+    for ahead in [YEARS, -YEARS, 3600 * 25, 0] {
+        clock.set_ahead(ahead);
+        // What looks at the clock by itself does so twice a second.
+        bench.append(commit_of(Vec::new()));
+        keeps(&bench);
+    }
+    clock.set_ahead(-YEARS);
+    bench.reopen_at(clock.clone());
+    keeps(&bench);
+    clock.skip(3_601);
+    let due = bench.claims(CRM, 9);
+    let due: Vec<_> = due.requests.iter().map(|claimed| (&*claimed.id, claimed.expired)).collect();
+    assert!(due.contains(&(&*id("later"), false)), "{due:?}");
+}
+
+#[test]
 fn what_is_under_way_again_does_not_leave_its_turn() {
     let bench = Bench::new();
     bench.append(commit_of(vec![request("e1", CRM, "a"), request("e2", CRM, "a")]));
