@@ -32,7 +32,7 @@ use crate::quiet::Said;
 use crate::redact;
 use crate::request::Request;
 use crate::routes::{self, Failed, Plan, Planned, Route};
-use crate::source::notice::{Notice, Seen};
+use crate::source::notice::{Notice, Seen, Snapshot};
 
 /// Without anything due, the thread looks again this often.
 const IDLE: Duration = Duration::from_mins(1);
@@ -94,6 +94,8 @@ pub(crate) struct Pipeline {
 pub(crate) struct Renewal {
     /// The exchanges that are not watched any longer, or not at the moment.
     pub(crate) lost: Vec<usize>,
+    /// Those among them that nobody will watch.
+    pub(crate) gone: Vec<usize>,
     /// What the engines are told from now on.
     pub(crate) engines: Vec<(usize, calls::Settings)>,
     /// Exchanges that are new.
@@ -107,6 +109,12 @@ impl Pipeline {
     pub(crate) fn renew(&mut self, new: Renewal) {
         for exchange in new.lost {
             let notice = Notice { at: self.clock.now(), what: Seen::Lost };
+            self.take(exchange, &notice);
+        }
+        // Every call that began gets an end, though nobody will see it.
+        for exchange in new.gone {
+            let nothing = Snapshot { after_gap: true, dns: Vec::new(), legs: Vec::new() };
+            let notice = Notice { at: self.clock.now(), what: Seen::Snapshot(nothing) };
             self.take(exchange, &notice);
         }
         for (exchange, settings) in new.engines {

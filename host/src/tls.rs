@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::ParsedCertificate;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error,
     PeerIncompatible, SignatureScheme,
@@ -23,6 +25,25 @@ use rustls_platform_verifier::Verifier;
 struct AcceptAnyone {
     /// Signatures are still checked, so that a broken peer is told from an unknown one.
     provider: Arc<CryptoProvider>,
+}
+
+/// Trusts whom the operating system trusts, and certificates of the settings: those that signed the
+/// peer's, and the peer's own.
+#[derive(Debug)]
+struct Trusting {
+    usual: Verifier,
+    own: Vec<CertificateDer<'static>>,
+}
+
+impl Trusting {
+    fn new(
+        own: Vec<CertificateDer<'static>>,
+        provider: &Arc<CryptoProvider>,
+    ) -> anyhow::Result<Self> {
+        let usual = Verifier::new_with_extra_roots(own.clone(), Arc::clone(provider))
+            .context("no usable CA certificates: install the system's or set ca_file")?;
+        Ok(Self { usual, own })
+    }
 }
 
 /// A file of the settings that cannot be used; goes with the error that says why.
@@ -63,9 +84,7 @@ pub fn client_config(
     let verifier: Arc<dyn ServerCertVerifier> = if insecure {
         Arc::new(AcceptAnyone { provider: Arc::clone(&provider) })
     } else {
-        let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
-            .context("no usable CA certificates: install the system's or set ca_file")?;
-        Arc::new(verifier)
+        Arc::new(Trusting::new(extra, &provider)?)
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -137,6 +156,59 @@ fn certificates(
     read().with_context(|| Unusable { setting, doing: doing() })
 }
 
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let usual = self.usual.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match usual {
+            // It was refused for being able to sign others too, as what `openssl req -x509` makes
+            // is, after its dates were found right.
+            Err(Error::InvalidCertificate(CertificateError::Other(why)))
+                if why.to_string() == "CaUsedAsEndEntity"
+                    && self.own.iter().any(|own| own == end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            usual => usual,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.usual.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.usual.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.usual.supported_verify_schemes()
+    }
+}
+
 impl ServerCertVerifier for AcceptAnyone {
     fn verify_server_cert(
         &self,
@@ -175,6 +247,7 @@ impl ServerCertVerifier for AcceptAnyone {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::time::Duration;
 
     use super::*;
 
@@ -189,6 +262,37 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(["pbx.example".to_owned()]).unwrap();
         let file = file_with(&made.cert.pem());
         assert!(client_config(Some(file.path()), false, None).is_ok());
+    }
+
+    #[test]
+    fn a_certificate_that_could_sign_others_is_trusted_if_it_is_in_the_file() {
+        const DAY: Duration = Duration::from_hours(24);
+        let made = |name: &str| {
+            let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+            params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().clone()
+        };
+        let (own, stranger) = (made("pbx.example"), made("pbx.example"));
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let trusting = Trusting::new(vec![own.clone()], &provider).unwrap();
+        // Of 2026.
+        let summer = 20_625 * DAY;
+        let years = [20_625 + 365, 20_625 - 365].map(|day| day * DAY);
+        let verify = |shown: &CertificateDer<'_>, name: &'static str, at: Duration| {
+            let (name, at) = (ServerName::try_from(name).unwrap(), UnixTime::since_unix_epoch(at));
+            trusting.verify_server_cert(shown, &[], &name, &[], at).map(drop)
+        };
+        assert_eq!(verify(&own, "pbx.example", summer), Ok(()));
+        for refused in [
+            verify(&own, "crm.example", summer),
+            verify(&own, "pbx.example", years[0]),
+            verify(&own, "pbx.example", years[1]),
+            verify(&stranger, "pbx.example", summer),
+        ] {
+            assert!(matches!(refused, Err(Error::InvalidCertificate(_))), "{refused:?}");
+        }
     }
 
     #[test]

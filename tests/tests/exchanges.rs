@@ -149,3 +149,23 @@ async fn an_exchange_comes_and_goes_with_new_settings() {
     wait(&receiver, "pbx", &["ringing"]).await;
     assert!(hook.stop().await.success());
 }
+
+#[tokio::test]
+async fn an_exchange_that_goes_or_gets_another_name_ends_its_calls() {
+    let pbxs = [exchange().await, exchange().await];
+    let receiver = Receiver::start().await.expect("the receiver starts");
+    let ini = with_second(settings(&pbxs[0], &receiver), &pbxs[1]);
+    let hook = Callhook::start(&ini).await;
+    let call = pbxs[1].outside(CALLER).calls(DID).expect("it arrives");
+    wait(&receiver, "brno", &["ringing"]).await;
+    pbxs[1].person("106").answers(&call).expect("the phone rings");
+    wait(&receiver, "brno", &["ringing", "start"]).await;
+    ini.rewrite("[pbx.brno]", "[pbx.olomouc]");
+    hook.reload().await;
+    wait(&receiver, "brno", &["ringing", "start", "end"]).await;
+    wait(&receiver, "olomouc", &["start"]).await;
+    pbxs[1].outside(CALLER).hangs_up(&call).expect("the call goes on");
+    wait(&receiver, "olomouc", &["start", "end"]).await;
+    assert_eq!(told(&receiver.arrived(), "brno"), ["ringing", "start", "end"]);
+    assert!(hook.stop().await.success());
+}

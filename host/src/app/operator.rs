@@ -7,6 +7,7 @@
 //! needed, and the operator may have none of them.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
@@ -70,6 +71,8 @@ pub struct Tally {
     pub skipped: u64,
     /// Deliveries that were named, but stand where nothing can be done about them.
     pub untouched: Vec<(String, DeliveryState)>,
+    /// Why others could not be done, and how many for each reason.
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// Changes what is kept.
@@ -100,12 +103,14 @@ impl Operator {
         // A dead letter of a plugin is dead, so it is not among these.
         let untouched = self.named_in(which, |state| state == DeliveryState::Delivered)?;
         let mut tally = Tally { untouched, ..Tally::default() };
-        for (event, endpoint) in self.dead_letters(which)? {
+        for (event, endpoint) in self.dead_letters(which, &mut tally)? {
             let scope = Scope { endpoint: Some(endpoint), popups: true };
-            self.again(&[event], &scope, &mut tally)?;
+            let done = self.again(&[event], &scope, &mut tally);
+            go_on(done, &mut tally)?;
         }
         for failed in self.failed_replies(which)? {
-            self.judge_again(failed, &mut tally)?;
+            let done = self.judge_again(failed, &mut tally);
+            go_on(done, &mut tally)?;
         }
         tally.done += self.editor.retry(which)?;
         Ok(tally)
@@ -231,7 +236,11 @@ impl Operator {
     }
 
     /// The selected events of which a plugin could not make requests, each with its endpoint.
-    fn dead_letters(&self, which: &Selection) -> anyhow::Result<Vec<(StoredEvent, String)>> {
+    fn dead_letters(
+        &self,
+        which: &Selection,
+        tally: &mut Tally,
+    ) -> anyhow::Result<Vec<(StoredEvent, String)>> {
         let scan = self.editor.scan();
         let mut found = Vec::new();
         match which {
@@ -246,7 +255,7 @@ impl Operator {
                 each(scan, filter, usize::MAX, |row| {
                     match dead_letter(scan, row) {
                         Ok(letter) => found.extend(letter),
-                        Err(error) => tracing::warn!("Left out: {error:#}."),
+                        Err(error) => go_on(Err(error), tally)?,
                     }
                     // They come first.
                     Ok(row.lane.is_none())
@@ -296,6 +305,18 @@ impl Today {
             routes.retain(|route| route.endpoint.name == name);
         }
         Ok(routes)
+    }
+}
+
+/// Notes why one of several could not be done: it keeps nobody from the others. Settings that are
+/// faulty are so for all of them.
+fn go_on(done: anyhow::Result<()>, tally: &mut Tally) -> anyhow::Result<()> {
+    match done {
+        Err(error) if !error.is::<Faults>() => {
+            *tally.left_out.entry(format!("{error:#}")).or_default() += 1;
+            Ok(())
+        }
+        done => done,
     }
 }
 

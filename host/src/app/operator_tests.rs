@@ -5,6 +5,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
+use crate::authoring::{Step, sample_events};
 use crate::metrics::Metrics;
 use crate::outbox::{
     Attempt, Class, Commit, FailedTransform, NewRequest, Outbox as _, Settlement, SqliteOutbox,
@@ -127,4 +128,27 @@ async fn one_unknown_name_keeps_the_others_as_they_are() {
     assert!(error.starts_with(&format!("there is no delivery {}", id("nobody"))), "{error}");
     let dead = operator.editor.scan().show(&id("dead")).unwrap().unwrap();
     assert_eq!(dead.row.state, DeliveryState::Dead);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_keeps_nobody_from_the_others() {
+    let office = Office::varied().await;
+    let outbox = SqliteOutbox::open(&office.config.storage, Clock::system(), Metrics::default());
+    let Step::Event(sample) = sample_events().remove(0) else { panic!("it begins with an event") };
+    let event = StoredEvent::new(&sample.event).unwrap();
+    let failure = FailedTransform {
+        event_id: event.event_id.clone(),
+        endpoint: "former".to_owned(),
+        ..failure()
+    };
+    let commit = Commit { events: vec![event], failures: vec![failure], ..Commit::default() };
+    outbox.unwrap().append(commit).await.unwrap();
+    let dead = DeliveryFilter { states: vec![DeliveryState::Dead], ..DeliveryFilter::default() };
+    let tally = office.operator().retry(&Selection::Filter(dead)).unwrap();
+    let left_out = [
+        "the event of lost:webhook is no longer kept",
+        "there is no endpoint former in the settings",
+    ];
+    let left_out = left_out.map(|why| (why.to_owned(), 1)).into();
+    assert_eq!(tally, Tally { done: 1, left_out, ..Tally::default() });
 }

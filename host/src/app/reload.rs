@@ -193,7 +193,12 @@ impl Service {
         let sources = settings::watchers(&config);
         let stopped = self.sources.stop_all_but(&sources).await;
         self.changes.apply(workers).await;
-        let lost = stopped.iter().filter_map(|name| self.place(name)).collect();
+        let places = |names: &mut dyn Iterator<Item = &String>| {
+            names.filter_map(|name| self.place(name)).collect()
+        };
+        let stays = |name: &&String| config.pbxs.iter().any(|pbx| pbx.name == **name);
+        let lost = places(&mut stopped.iter());
+        let gone = places(&mut stopped.iter().filter(|name| !stays(name)));
         self.exchanges.extend(exchanges.iter().map(Exchange::watched));
         let engines = config.pbxs.iter().filter_map(|pbx| {
             self.place(&pbx.name).map(|place| (place, settings::engine(&config, pbx)))
@@ -201,7 +206,7 @@ impl Service {
         let engines = engines.collect();
         let routes = settings::routes(&config, &loaded.plugins);
         let directory = Arc::clone(&loaded.directory);
-        self.swap(Renewal { lost, engines, exchanges, routes, directory }).await;
+        self.swap(Renewal { lost, gone, engines, exchanges, routes, directory }).await;
         for (name, settings) in sources {
             if let (Some(watcher), Some(place)) = (watchers.remove(&name), self.place(&name)) {
                 self.sources.start(place, &name, settings, watcher);

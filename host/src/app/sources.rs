@@ -71,14 +71,14 @@ impl Sources {
 
     /// Whether this PBX is watched with just these settings.
     pub(super) fn watch(&self, name: &str, settings: &Settings) -> bool {
-        self.running.get(name).is_some_and(|source| source.settings == *settings)
+        self.running.get(name).is_some_and(|source| source.watches(settings))
     }
 
     /// Stops to watch all PBXs but those that are to be watched as they are. All that they told is
     /// in the channel then. Gives their names.
     pub(super) async fn stop_all_but(&mut self, pbxs: &[(String, Settings)]) -> Vec<String> {
         let goes = |name: &String, source: &mut Source| {
-            !pbxs.iter().any(|(stays, settings)| stays == name && *settings == source.settings)
+            !pbxs.iter().any(|(stays, settings)| stays == name && source.watches(settings))
         };
         let mut stopped: BTreeMap<_, _> = self.running.extract_if(.., goes).collect();
         for source in stopped.values() {
@@ -91,6 +91,13 @@ impl Sources {
             self.metrics.of_pbx(name).gone();
         }
         stopped.into_keys().collect()
+    }
+}
+
+impl Source {
+    /// Whether it watches with just these settings. A file may have changed under the same name.
+    fn watches(&self, settings: &Settings) -> bool {
+        self.settings == *settings && settings.ca_file.is_none()
     }
 }
 

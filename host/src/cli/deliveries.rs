@@ -9,9 +9,9 @@ mod shown;
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use self::shown::{Line, Told, detail_as_json, row_as_json};
 use super::{ConfigArgument, Failure, ToStdout, complain, log, say};
@@ -247,7 +247,7 @@ fn change(
     carry_out: impl FnOnce(&mut Operator) -> anyhow::Result<Tally>,
 ) -> Result<(), Failure> {
     let done = carry_out(&mut open(settings)?).map_err(|error| failure(config, error))?;
-    let Tally { done, failed, judged, skipped, untouched } = done;
+    let Tally { done, failed, judged, skipped, untouched, left_out } = done;
     say(format_args!("{done} {} {what}\n", plural(done, "request", "requests")))?;
     if judged > 0 {
         say(format_args!("{judged} {} judged\n", plural(judged, "reply", "replies")))?;
@@ -267,7 +267,10 @@ fn change(
     for (id, state) in &untouched {
         complain(format_args!("{id}: {}", already(*state)));
     }
-    if failed > 0 || !untouched.is_empty() {
+    for (why, count) in &left_out {
+        complain(format_args!("{count} left out: {why}"));
+    }
+    if failed > 0 || !untouched.is_empty() || !left_out.is_empty() {
         return Err(anyhow::anyhow!("not all that was asked for could be done").into());
     }
     Ok(())
@@ -298,9 +301,7 @@ fn list(
     let mut left = limit;
     each(&deliveries(&settings.config)?, filter.clone(), limit.saturating_add(1), |row| {
         if left == 0 {
-            if !json {
-                complain(format_args!("note: there are more than these {limit}; see --limit"));
-            }
+            complain(format_args!("note: there are more than these {limit}; see --limit"));
             return Ok(false);
         }
         left -= 1;
@@ -351,6 +352,9 @@ fn time(text: &str) -> Result<Timestamp, String> {
     }
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
+    }
+    if let Ok(zoned) = text.parse::<Zoned>() {
+        return Ok(zoned.timestamp());
     }
     let civil = text
         .parse::<DateTime>()

@@ -41,8 +41,20 @@ const SECRETS: [&str; 5] =
     ["auth_password", "auth_token", "auth_value", "auth_client_secret", "auth_refresh_token"];
 
 /// Headers that say how the message is sent; the host sets them.
-const OWN_HEADERS: [&str; 6] =
-    ["connection", "content-length", "host", "te", "transfer-encoding", "upgrade"];
+const OWN_HEADERS: [&str; 10] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "traceparent",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+const OWN_BEGINNINGS: [&str; 3] = ["proxy-", "webhook-", "x-callhook-"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -175,8 +187,11 @@ fn token(value: &Value<'_>) -> Result<Secret, Fault> {
 fn header_name(value: &Value<'_>) -> Result<String, Fault> {
     let name = HeaderName::from_bytes(value.text.as_bytes())
         .map_err(|_| value.wrong("the name of a header, such as x-api-key"))?;
-    if OWN_HEADERS.contains(&name.as_str()) {
-        return Err(value.wrong("a header that does not say how the message is sent"));
+    let own = |name: &str| {
+        OWN_HEADERS.contains(&name) || OWN_BEGINNINGS.iter().any(|own| name.starts_with(own))
+    };
+    if own(name.as_str()) {
+        return Err(value.wrong("a header that callhook does not write itself"));
     }
     Ok(value.text.clone())
 }

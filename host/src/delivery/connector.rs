@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
-use hyper::Uri;
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, PROXY_AUTHORIZATION};
 use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::{StatusCode, Uri};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -31,6 +31,7 @@ use tower_service::Service;
 use url::{Host, Url};
 
 use super::age::Birth;
+use super::exchange::Reply;
 use super::failure::SendFailure;
 use super::guard::Guard;
 use super::proxy::Proxy;
@@ -128,6 +129,13 @@ impl Connector {
         if let Some(authorization) = proxy.and_then(Proxy::authorization) {
             headers.insert(PROXY_AUTHORIZATION, authorization.clone());
         }
+    }
+
+    /// Whether this is the proxy's answer, and not that of who was asked: it wants credentials.
+    pub(super) fn is_of_proxy(&self, reply: &Reply) -> bool {
+        self.0.proxy.is_some()
+            && reply.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && reply.asked.scheme_str() == Some("http")
     }
 
     /// Connects to the host of `url`.

@@ -205,6 +205,7 @@ impl Endpoint {
         let verdict = judge(failure, asked, past, &self.settings, jitter());
         if let Some(quiet) = lesson.quiet {
             self.keep_pause(quiet);
+            self.report_pause(quiet, ended.mono);
         }
         // The next attempt need not wait until the disk has heard of this one.
         let stand = turn.end(&lesson, ended.mono);
@@ -262,7 +263,6 @@ impl Endpoint {
                 waits(attempt, stand.wait.max(least))
             }
             Verdict::Retry(wait) => {
-                // Who failed because of an endpoint that wants quiet keeps its turn.
                 let failing = claimed.failing_for.map_or(Duration::ZERO, |since| since + took);
                 let aside = match self.settings.order {
                     Order::Bounded(bound) if failing.saturating_add(wait) > bound => {
@@ -270,7 +270,11 @@ impl Endpoint {
                     }
                     Order::Bounded(_) | Order::Strict | Order::None => None,
                 };
-                let aside = aside.filter(|_| quiet.is_none() && stand.change.is_none());
+                // Who failed because of an endpoint that wants quiet keeps its turn meanwhile, but
+                // not for ever.
+                let quiet = quiet.unwrap_or_default();
+                let aside = aside.filter(|_| stand.change.is_none());
+                let aside = aside.map(|left| if left.is_zero() { left } else { left.max(quiet) });
                 let charge = if refused { Charge::Refusal } else { Charge::Attempt };
                 Settlement::Later { attempt, wait, charge, aside }
             }
@@ -312,6 +316,11 @@ impl Endpoint {
         };
         let clock_skew = self.standing.skew().seconds();
         EndpointStatus { name: self.settings.name.clone(), state, limit, in_flight, clock_skew }
+    }
+
+    fn report_pause(&self, quiet: Duration, now: Duration) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        report::pause(&self.settings.name, quiet, now, &mut said);
     }
 
     pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {

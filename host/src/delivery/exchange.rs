@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderName, LOCATION};
 use hyper::http::uri::InvalidUri;
 use hyper::{Method, Request, Response, StatusCode, Uri};
@@ -117,6 +117,9 @@ impl Client {
             read(asked, response.map_err(|error| SendFailure::of(&error))?).await
         };
         match tokio::time::timeout(self.timeout, exchange).await {
+            Ok(Ok(reply)) if self.connector.is_of_proxy(&reply) => Err(SendFailure::Connect(
+                "the proxy wants other credentials (407); see `proxy` in the settings".to_owned(),
+            )),
             Ok(reply) => reply,
             Err(_) => Err(SendFailure::Timeout(self.timeout)),
         }
@@ -187,8 +190,8 @@ async fn read(asked: Uri, response: Response<Incoming>) -> Result<Reply, SendFai
         let Some(data) = frame.data_ref() else { continue };
         let room = REPLY_LIMIT.saturating_sub(body.len());
         body.extend(data.iter().take(room));
-        if data.len() > room {
-            truncated = true;
+        truncated = data.len() > room || body.len() == REPLY_LIMIT && !rest.is_end_stream();
+        if truncated {
             break;
         }
     }

@@ -7,6 +7,7 @@ use super::exchange::host;
 use super::failure::SendFailure;
 use super::outcome::Outcome;
 use super::skew;
+use super::status::NOTABLE;
 use super::verdict::Verdict;
 use crate::outbox::Claimed;
 use crate::quiet::Said;
@@ -102,6 +103,17 @@ pub(super) fn attempt(
             }
         }
         _ => {}
+    }
+}
+
+/// The endpoint asked for so long a pause.
+pub(super) fn pause(endpoint: &str, quiet: Duration, now: Duration, said: &mut Said<&'static str>) {
+    if quiet >= NOTABLE && said.news("pause", now).is_some() {
+        tracing::warn!(
+            endpoint,
+            ?quiet,
+            "The endpoint asked for a pause; all its requests wait for so long."
+        );
     }
 }
 

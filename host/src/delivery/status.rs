@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use super::skew;
 
 /// That an endpoint asks for so much time is worth a look.
-const NOTABLE: Duration = Duration::from_mins(1);
+pub(super) const NOTABLE: Duration = Duration::from_mins(1);
 
 /// The endpoints while they are delivered to, whichever the settings name. Cheap to clone.
 #[derive(Clone)]

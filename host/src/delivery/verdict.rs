@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use hyper::header::{DATE, HeaderValue, RETRY_AFTER};
 use jiff::Timestamp;
 
 use super::exchange::Reply;
@@ -86,27 +86,31 @@ pub(super) fn concerns_all(status: StatusCode) -> bool {
 
 /// How long the reply asks to wait (RFC 9110, section 10.2.3): seconds, or a date in any of the
 /// three forms, by the replier's own clock where the reply shows it, else by ours. What is neither
-/// counts as not asked.
+/// counts as not asked; of several, the longest counts.
 pub(super) fn asked(reply: &Reply, now: Timestamp) -> Option<Duration> {
-    let text = reply.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let now = dated(reply).unwrap_or(now);
+    reply.headers.get_all(RETRY_AFTER).iter().filter_map(|value| wait(value, now)).max()
+}
+
+fn wait(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // Too many digits are no less a number.
         let seconds = text.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
     }
-    let until = date(&reply.headers, &RETRY_AFTER)?;
-    let now = dated(reply).unwrap_or(now);
+    let until = date(value)?;
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
     Some(wait.min(LONGEST_WAIT))
 }
 
 /// When the reply was written, by its writer's clock.
 pub(super) fn dated(reply: &Reply) -> Option<Timestamp> {
-    date(&reply.headers, &DATE)
+    date(reply.headers.get(DATE)?)
 }
 
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
-    let text = headers.get(name)?.to_str().ok()?.trim();
+fn date(value: &HeaderValue) -> Option<Timestamp> {
+    let text = value.to_str().ok()?.trim();
     Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
 }
 
@@ -120,6 +124,7 @@ pub(super) fn jitter() -> f64 {
 #[cfg(test)]
 mod tests {
     use hyper::Uri;
+    use hyper::header::HeaderName;
 
     use super::*;
 
@@ -204,6 +209,12 @@ mod tests {
         assert_eq!(verdict(&elsewhere(401), 2), Verdict::Retry(2 * SECOND));
         assert!(matches!(verdict(&elsewhere(401), 3), Verdict::Dead(_)));
         assert!(matches!(verdict(&elsewhere(410), 1), Verdict::Dead(_)));
+    }
+
+    #[test]
+    fn of_several_wishes_to_wait_the_longest_is_obeyed() {
+        let wishes = [(RETRY_AFTER, "soon"), (RETRY_AFTER, "1"), (RETRY_AFTER, "4")];
+        assert_eq!(asked(&reply(503, &wishes), now()), Some(4 * SECOND));
     }
 
     #[test]

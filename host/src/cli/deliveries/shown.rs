@@ -1,6 +1,6 @@
 //! How a delivery is shown, to people and to programs.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -61,7 +61,7 @@ impl fmt::Display for Told<'_> {
                 writeln!(f, "{name}: {}", redact::header(name, value))?;
             }
             if !request.body.is_empty() {
-                writeln!(f, "\n{}", String::from_utf8_lossy(&request.body))?;
+                writeln!(f, "\n{}", Foreign(&request.body))?;
             }
         }
         if !detail.details.is_empty() {
@@ -75,6 +75,25 @@ impl fmt::Display for Told<'_> {
     }
 }
 
+/// What others wrote, indented so that it cannot look like ours, and without what a terminal would
+/// take for orders.
+struct Foreign<'a>(&'a [u8]);
+
+impl fmt::Display for Foreign<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("    ")?;
+        for character in String::from_utf8_lossy(self.0).chars() {
+            match character {
+                '\n' => f.write_str("\n    ")?,
+                '\t' => f.write_char(character)?,
+                _ if character.is_control() => write!(f, "{}", character.escape_default())?,
+                _ => f.write_char(character)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 fn tell_attempt(attempt: &Attempt, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let status = attempt.status.map_or_else(|| "no reply".to_owned(), |status| status.to_string());
     let took = Duration::from_millis(u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX));
@@ -84,7 +103,7 @@ fn tell_attempt(attempt: &Attempt, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     writeln!(f)?;
     if !attempt.reply.is_empty() {
-        writeln!(f, "{}", String::from_utf8_lossy(&attempt.reply).trim_end())?;
+        writeln!(f, "{}", Foreign(attempt.reply.trim_ascii_end()))?;
     }
     Ok(())
 }
@@ -143,4 +162,16 @@ pub(super) fn detail_as_json(detail: &DeliveryDetail, goes_to: Option<&str>) -> 
         object.insert("event_data".to_owned(), json!(event));
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_gives_the_terminal_no_orders_and_is_told_from_what_we_say() {
+        let reply = b"ok\x1b[2J\r\nstate     delivered\tyes \xf0\x9f\x93\x9e\n";
+        let shown = Foreign(reply.trim_ascii_end()).to_string();
+        assert_eq!(shown, "    ok\\u{1b}[2J\\r\n    state     delivered\tyes \u{1f4de}");
+    }
 }

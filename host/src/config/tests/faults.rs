@@ -459,7 +459,13 @@ const AUTH: &[(&str, &[&str])] = &[
     (
         "auth = header\nauth_name = Host\nauth_value = sesame",
         &[
-            "callhook.ini:8: [webhook] auth_name: expected a header that does not say how the message is sent, not \"Host\"",
+            "callhook.ini:8: [webhook] auth_name: expected a header that callhook does not write itself, not \"Host\"",
+        ],
+    ),
+    (
+        "auth = header\nauth_name = Webhook-Id\nauth_value = sesame",
+        &[
+            "callhook.ini:8: [webhook] auth_name: expected a header that callhook does not write itself, not \"Webhook-Id\"",
         ],
     ),
     (

@@ -450,6 +450,24 @@ async fn a_request_that_failed_keeps_its_turn_for_as_long_as_the_order_says() {
 }
 
 #[tokio::test]
+async fn who_asks_for_quiet_again_and_again_does_not_keep_its_lane_for_ever() {
+    let receiver = Receiver::start(|seen| match seen.event().as_str() {
+        "e1" => Answer::Headers(503, vec![("retry-after", "0".to_owned())]),
+        _ => Answer::Status(200),
+    })
+    .await;
+    let mut rig = Rig::new();
+    rig.start(vec![like(|d| {
+        d.order = Order::Bounded(SOON);
+        d.schedule = vec![SOON, SOON, Duration::from_hours(1)];
+    })]);
+    let url = receiver.url("/");
+    rig.append(vec![to(&url, "e1", "a"), to(&url, "e2", "a")]).await;
+    rig.wait_for(1, "delivered").await;
+    assert_eq!(rig.query::<String>("SELECT event_id FROM requests WHERE aside = 1"), "e1");
+}
+
+#[tokio::test]
 async fn who_asks_to_wait_is_obeyed_while_the_endpoint_is_given_up_too() {
     let receiver =
         Receiver::start(|_| Answer::Headers(500, vec![("retry-after", "3600".to_owned())])).await;

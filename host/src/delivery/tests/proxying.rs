@@ -90,6 +90,16 @@ async fn a_proxy_helps_nobody_to_forbidden_addresses() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_wants_credentials_is_not_taken_for_the_receiver() {
+    let (address, _) = proxy("HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n").await;
+    let rig = Rig::new();
+    let settings = through(&address, "http://crm.invalid/", None);
+    let client = client(&rig, &settings, &resolver::system());
+    let failure = client.send(&claimed("http://crm.invalid/")).await.unwrap_err();
+    assert!(matches!(&failure, SendFailure::Connect(why) if why.contains("407")), "{failure:?}");
+}
+
+#[tokio::test]
 async fn a_proxy_that_refuses_is_named() {
     let rig = Rig::new();
     for (answer, why) in [

@@ -62,6 +62,20 @@ async fn a_body_without_end_is_cut_at_sixteen_kibibytes() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_what_is_not_read_anyway() {
+    let reply = exchange(|mut stream| {
+        Box::pin(async move {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            let _ = stream.write_all(&[b'x'; 16 * 1024]).await;
+            std::future::pending::<()>().await;
+        })
+    })
+    .await
+    .unwrap();
+    assert_eq!(reply.body.len(), 16 * 1024);
+}
+
+#[tokio::test]
 async fn a_reply_that_drips_ends_with_the_deadline() {
     let body: Writer =
         |stream| Box::pin(drip(stream, "HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n"));

@@ -33,8 +33,8 @@ pub struct SqliteEditor(SqliteReader);
 impl SqliteReader {
     /// Opens the file at `path`, which must be there, for reading only.
     pub fn open(path: &Path, clock: Clock) -> anyhow::Result<Self> {
-        let open = || {
-            ensure!(path.exists(), "there is none; the service makes it at its first start");
+        let open = || -> anyhow::Result<_> {
+            ensure_there(path)?;
             Self::over(file::connect_reader(path)?, clock)
         };
         open().with_context(|| format!("while opening the outbox {}", path.display()))
@@ -44,6 +44,12 @@ impl SqliteReader {
         schema::expect_newest(&connection)?;
         Ok(Self { connection, timeline: Timeline::new(clock) })
     }
+}
+
+fn ensure_there(path: &Path) -> anyhow::Result<()> {
+    let there = path.try_exists().context("it cannot be looked for; run this as its user")?;
+    ensure!(there, "there is none; the service makes it at its first start");
+    Ok(())
 }
 
 impl Scan for SqliteReader {
@@ -91,8 +97,8 @@ impl Scan for SqliteReader {
 impl SqliteEditor {
     /// Opens the file at `path`, which must be there, for reading and for changes.
     pub fn open(path: &Path, clock: Clock) -> anyhow::Result<Self> {
-        let open = || {
-            ensure!(path.exists(), "there is none; the service makes it at its first start");
+        let open = || -> anyhow::Result<_> {
+            ensure_there(path)?;
             Ok(Self(SqliteReader::over(file::connect_editor(path)?, clock)?))
         };
         open().with_context(|| format!("while opening the outbox {}", path.display()))

@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::file::explain;
 
 /// Marks the file as an outbox ("call").
-const APPLICATION: i64 = 0x6361_6c6c;
+pub(super) const APPLICATION: i64 = 0x6361_6c6c;
 
 /// What leads from each version to the next; the first from an empty file. Never change one that
 /// was released.

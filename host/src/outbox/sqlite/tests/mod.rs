@@ -797,6 +797,22 @@ fn a_file_that_everybody_may_read_becomes_its_owners_alone() {
 }
 
 #[test]
+fn the_database_of_another_program_is_seen_without_being_touched() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("contacts.db");
+    let theirs = Connection::open(&path).unwrap();
+    theirs.execute_batch("CREATE TABLE contacts (name)").unwrap();
+    drop(theirs);
+    let before = fs::read(&path).unwrap();
+    let told = may_be_at(&path).unwrap_err();
+    assert!(told.ends_with("is the database of another program; name another file"), "{told}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    let empty = folder.path().join("empty.db");
+    Connection::open(&empty).unwrap().execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    assert_eq!(may_be_at(&empty), Ok(()));
+}
+
+#[test]
 fn a_damaged_outbox_may_stay_where_it_is() {
     let mut bench = Bench::new();
     bench.append(one("e1", "a"));
