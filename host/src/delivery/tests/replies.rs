@@ -1,7 +1,7 @@
 //! Replies that are hostile or broken: none holds an exchange longer than its deadline, none is
 //! kept beyond a few kibibytes, none leads elsewhere.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -59,6 +59,23 @@ async fn a_body_without_end_is_cut_at_sixteen_kibibytes() {
     .unwrap();
     assert!(reply.truncated);
     assert_eq!(reply.body.len(), 16 * 1024);
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_closed_by_us() {
+    static CLOSED: AtomicBool = AtomicBool::new(false);
+    let (url, _) = serve(|mut stream| {
+        Box::pin(async move {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            CLOSED.store(matches!(stream.read(&mut [0]).await, Ok(0)), Ordering::Relaxed);
+        })
+    })
+    .await;
+    let rig = Rig::new();
+    let client = client(&rig, &like(|_| {}), &resolver::system());
+    client.send(&claimed(&url)).await.unwrap();
+    until(|| CLOSED.load(Ordering::Relaxed)).await;
+    drop(client);
 }
 
 #[tokio::test]
