@@ -52,6 +52,11 @@ impl<K: Ord> Said<K> {
 
     /// `kind` goes on. If it is to be said again, how often it happened unsaid before.
     pub(crate) fn goes_on(&mut self, kind: K, now: Duration) -> Option<u64> {
+        if !self.0.contains_key(&kind) {
+            // It was said by whoever was here before.
+            self.begins(kind, now);
+            return None;
+        }
         self.note(kind, now, |kind| now.saturating_sub(kind.said) >= REMINDER)
     }
 
@@ -102,6 +107,7 @@ mod tests {
         };
         assert_eq!(told(&mut said, 1, 150), [59, 59]);
         said.begins("down", minutes(150));
+        assert_eq!(said.goes_on("taken over", minutes(150)), None);
         assert_eq!(told(&mut said, 151, 210), [0; 0]);
         let news: Vec<_> = (0..150).filter_map(|now| said.news("429", minutes(now))).collect();
         assert_eq!(news, [0, 59, 59]);

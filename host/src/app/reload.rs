@@ -193,12 +193,10 @@ impl Service {
         let sources = settings::watchers(&config);
         let stopped = self.sources.stop_all_but(&sources).await;
         self.changes.apply(workers).await;
-        let places = |names: &mut dyn Iterator<Item = &String>| {
-            names.filter_map(|name| self.place(name)).collect()
-        };
-        let stays = |name: &&String| config.pbxs.iter().any(|pbx| pbx.name == **name);
-        let lost = places(&mut stopped.iter());
-        let gone = places(&mut stopped.iter().filter(|name| !stays(name)));
+        let place = |name: &String| self.place(name);
+        let goes = |name: &&String| config.pbxs.iter().all(|pbx| pbx.name != **name);
+        let lost = stopped.iter().filter_map(place).collect();
+        let gone = stopped.iter().filter(goes).filter_map(place).collect();
         self.exchanges.extend(exchanges.iter().map(Exchange::watched));
         let engines = config.pbxs.iter().filter_map(|pbx| {
             self.place(&pbx.name).map(|place| (place, settings::engine(&config, pbx)))

@@ -25,6 +25,8 @@ pub(super) struct Sources {
 /// One watcher.
 struct Source {
     settings: Settings,
+    /// What was in the settings' file of certificates.
+    trusted: Option<Vec<u8>>,
     stop: watch::Sender<bool>,
     /// The watcher, and what says of each notice whose it is.
     tasks: JoinSet<()>,
@@ -57,7 +59,8 @@ impl Sources {
         tasks
             .spawn(watcher.run(own, stopped).instrument(tracing::error_span!("watch", pbx = name)));
         tasks.spawn(label(place, of_one, self.inputs.clone()));
-        self.running.insert(name.to_owned(), Source { settings, stop, tasks });
+        let trusted = trusted(&settings);
+        self.running.insert(name.to_owned(), Source { settings, trusted, stop, tasks });
     }
 
     /// Watches all these PBXs, which are exchanges in this order.
@@ -97,8 +100,12 @@ impl Sources {
 impl Source {
     /// Whether it watches with just these settings. A file may have changed under the same name.
     fn watches(&self, settings: &Settings) -> bool {
-        self.settings == *settings && settings.ca_file.is_none()
+        self.settings == *settings && self.trusted == trusted(settings)
     }
+}
+
+fn trusted(settings: &Settings) -> Option<Vec<u8>> {
+    settings.ca_file.as_ref().and_then(|file| std::fs::read(file).ok())
 }
 
 /// Says of each notice which exchange it is of.
@@ -132,6 +139,37 @@ mod tests {
         }
     }
 
+    fn settings() -> Settings {
+        Settings {
+            // Nobody listens on the port of the discard protocol.
+            url: "http://127.0.0.1:9".parse().unwrap(),
+            client_id: "callhook".to_owned(),
+            client_secret: Secret::new("secret"),
+            recordings: false,
+            callbacks: Duration::ZERO,
+            snapshot_every: Duration::from_secs(45),
+            ca_file: None,
+            insecure: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_of_certificates_that_was_replaced_is_another_setting() {
+        let made = || rcgen::generate_simple_self_signed(["pbx".to_owned()]).unwrap().cert.pem();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), made()).unwrap();
+        let settings = Settings { ca_file: Some(file.path().to_owned()), ..settings() };
+        let (inputs, _pipeline) = mpsc::channel(1);
+        let mut sources = Sources::new(inputs, Clock::system(), Metrics::default());
+        sources.start_all(vec![("prague".to_owned(), settings.clone())]).unwrap();
+        assert!(sources.watch("prague", &settings));
+        let stays = [("prague".to_owned(), settings.clone())];
+        assert_eq!(sources.stop_all_but(&stays).await, [""; 0]);
+        std::fs::write(file.path(), made()).unwrap();
+        assert!(!sources.watch("prague", &settings));
+        assert_eq!(sources.stop_all_but(&stays).await, ["prague"]);
+    }
+
     #[tokio::test]
     async fn what_is_logged_of_a_pbx_names_it() {
         let lines = Lines::default();
@@ -144,18 +182,7 @@ mod tests {
         let _logged_here = tracing::subscriber::set_default(subscriber);
         let (inputs, _pipeline) = mpsc::channel(1);
         let mut sources = Sources::new(inputs, Clock::system(), Metrics::default());
-        let settings = Settings {
-            // Nobody listens on the port of the discard protocol.
-            url: "http://127.0.0.1:9".parse().unwrap(),
-            client_id: "callhook".to_owned(),
-            client_secret: Secret::new("secret"),
-            recordings: false,
-            callbacks: Duration::ZERO,
-            snapshot_every: Duration::from_secs(45),
-            ca_file: None,
-            insecure: false,
-        };
-        sources.start_all(vec![("prague".to_owned(), settings)]).unwrap();
+        sources.start_all(vec![("prague".to_owned(), settings())]).unwrap();
         let told = || String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let waited = tokio::time::timeout(Duration::from_secs(10), async {
             while !told().contains("The PBX is not watched at the moment.") {

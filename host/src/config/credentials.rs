@@ -184,13 +184,17 @@ fn token(value: &Value<'_>) -> Result<Secret, Fault> {
     secret(value)
 }
 
+/// Whether nobody but the service writes the header of this name, in small letters: those that
+/// decide where a message goes and where it ends, those of the connection, and those by which the
+/// receiver knows the service.
+pub fn is_own_header(name: &str) -> bool {
+    OWN_HEADERS.contains(&name) || OWN_BEGINNINGS.iter().any(|own| name.starts_with(own))
+}
+
 fn header_name(value: &Value<'_>) -> Result<String, Fault> {
     let name = HeaderName::from_bytes(value.text.as_bytes())
         .map_err(|_| value.wrong("the name of a header, such as x-api-key"))?;
-    let own = |name: &str| {
-        OWN_HEADERS.contains(&name) || OWN_BEGINNINGS.iter().any(|own| name.starts_with(own))
-    };
-    if own(name.as_str()) {
+    if is_own_header(name.as_str()) {
         return Err(value.wrong("a header that callhook does not write itself"));
     }
     Ok(value.text.clone())

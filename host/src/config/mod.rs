@@ -34,6 +34,7 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::credentials::is_own_header;
 pub use self::delivery::{
     BreakerConfig, ClientCertificate, Credentials, DeliveryConfig, OAuth2, Order,
 };

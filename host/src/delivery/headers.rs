@@ -4,33 +4,16 @@
 //! connection, and those by which the receiver knows the host; and, towards the endpoint itself,
 //! the header of the endpoint's credentials and `Authorization`, once it has any credentials.
 
-use hyper::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::failure::SendFailure;
+use crate::config::is_own_header;
 
 /// So many headers at most.
 const COUNT: usize = 64;
 
 /// So many bytes of names and values at most.
 const BYTES: usize = 16 * 1024;
-
-const RESERVED: [HeaderName; 10] = [
-    HOST,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    TE,
-    TRAILER,
-    UPGRADE,
-    EXPECT,
-    HeaderName::from_static("traceparent"),
-];
-
-const RESERVED_BEGINNINGS: [&str; 3] = ["proxy-", "webhook-", "x-callhook-"];
 
 /// The headers of a request as they may be sent. `credential` is the header of the credentials
 /// that the request will get, if it will get any in a header; `None` if it gets none at all.
@@ -51,8 +34,7 @@ pub(super) fn checked(
         let Ok(key) = name.parse::<HeaderName>() else {
             return unsendable(format!("no header name: {}", name.escape_debug()));
         };
-        let begins = |beginning| key.as_str().starts_with(beginning);
-        if RESERVED.contains(&key) || RESERVED_BEGINNINGS.into_iter().any(begins) {
+        if is_own_header(key.as_str()) {
             return unsendable(format!("a header that is the service's own: {name}"));
         }
         if credential.is_some_and(|credential| key == credential || key == AUTHORIZATION) {
