@@ -100,9 +100,16 @@ impl Endpoint {
         let mut gate = self.gate();
         gate.adopt(&self.settings, self.clock.now().mono);
         self.show(&gate);
-        drop(gate);
-        if let Order::Bounded(bound) = self.settings.order {
-            drop(self.outbox.let_pass(&self.settings.name, bound));
+    }
+
+    /// Has what failed before this process leave its turn as the order says. May wait for the disk.
+    pub(super) fn let_pass(&self) {
+        let endpoint = &self.settings.name;
+        if let Order::Bounded(bound) = self.settings.order
+            && let Err(error) = self.outbox.let_pass(endpoint, bound)
+        {
+            let error = format!("{error:#}");
+            tracing::warn!(endpoint, error, "What failed leaves its turn with its next attempt.");
         }
     }
 

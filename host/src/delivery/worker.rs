@@ -46,6 +46,9 @@ struct Look {
 /// Delivers until `stop` says so, then lets what is in flight finish.
 pub(super) async fn run(endpoint: Arc<Endpoint>, mut stop: watch::Receiver<Stop>) {
     let changed = endpoint.outbox.changed(&endpoint.settings.name);
+    let before = Arc::clone(&endpoint);
+    // The disk may be slow.
+    let _looked = tokio::task::spawn_blocking(move || before.let_pass()).await;
     let mut attempts = Attempts::default();
     while *stop.borrow() == Stop::No {
         let look = start_due(&endpoint, &mut attempts).await;

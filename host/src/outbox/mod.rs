@@ -128,7 +128,7 @@ pub trait Outbox: Scan + Send + Sync {
 
     /// Has every request to `endpoint` that waits for another attempt leave its turn so long after
     /// its first attempt failed, as settlements before a restart may have said.
-    fn let_pass(&self, endpoint: &str, after: Duration) -> Receipt;
+    fn let_pass(&self, endpoint: &str, after: Duration) -> anyhow::Result<()>;
 
     /// Queues the removal of a chunk of what was finished longer than `age` ago: requests that
     /// were delivered, expired or are dead, and events of which no request is left.

@@ -105,8 +105,9 @@ pub(super) fn apply(
         }
         Work::Expire(seqs) => settle::expire(statements, seqs, now, effects),
         Work::StepAside(seqs) => settle::step_aside(statements, seqs, now, effects),
-        Work::LetPass { endpoint, after } => {
-            settle::let_pass(statements, endpoint, *after, now, effects)
+        Work::LetPass(leave) => {
+            effects.asides.extend(leave);
+            Ok(())
         }
         Work::Spoilt { seq, reason } => {
             effects.finished(*seq);

@@ -338,8 +338,15 @@ impl Outbox for SqliteOutbox {
         self.shared.pressure()
     }
 
-    fn let_pass(&self, endpoint: &str, after: Duration) -> Receipt {
-        self.push(Work::LetPass { endpoint: endpoint.to_owned(), after })
+    fn let_pass(&self, endpoint: &str, after: Duration) -> anyhow::Result<()> {
+        let now = self.shared.timeline.now();
+        let leaving = self.shared.reading().leaving((endpoint, now), after);
+        let leaving =
+            leaving.with_context(|| format!("while looking for what fails at {endpoint}"))?;
+        if !leaving.is_empty() {
+            drop(self.push(Work::LetPass(leaving)));
+        }
+        Ok(())
     }
 
     fn keep(&self, name: &str, value: Option<&str>) -> Receipt {

@@ -48,9 +48,8 @@ pub(super) enum Work {
     Expire(Vec<i64>),
     /// Have these leave their turns, if they still wait for a later attempt.
     StepAside(Vec<i64>),
-    /// Find out when those that wait for a later attempt leave their turns: so long after the
-    /// first.
-    LetPass { endpoint: String, after: Duration },
+    /// Have these leave their turns then, unless they are tried before.
+    LetPass(Vec<(i64, i64)>),
     /// Bury a request that cannot be read.
     Spoilt { seq: i64, reason: String },
     /// Change a chunk of what an operator selected.

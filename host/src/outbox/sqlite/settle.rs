@@ -182,29 +182,6 @@ pub(super) fn step_aside(
     Ok(())
 }
 
-/// Notes when those that wait for a later attempt leave their turns.
-pub(super) fn let_pass(
-    statements: &Statements<'_>,
-    endpoint: &str,
-    after: Duration,
-    now: Stamp,
-    effects: &mut Effects,
-) -> rusqlite::Result<()> {
-    let mut statement = statements.prepare_cached(FAILING)?;
-    let mut rows = statement.query(params![endpoint, now.due])?;
-    while let Some(row) = rows.next()? {
-        let failing: i64 = row.get(1)?;
-        effects.asides.push((failing.saturating_add(millis(after)), row.get(0)?));
-    }
-    Ok(())
-}
-
-pub(super) const FAILING: &str = "
-SELECT seq, failing FROM requests
-WHERE endpoint = ?1 AND state = 'waiting' AND due > ?2
-    AND finished IS NULL AND aside = 0 AND failing IS NOT NULL
-LIMIT 100000";
-
 const STEP_ASIDE: &str = "
 UPDATE requests SET aside = 1
 WHERE seq = ?1 AND finished IS NULL AND state = 'waiting' AND aside = 0

@@ -33,14 +33,14 @@ fn what_fails_for_long_leaves_its_turn_after_a_restart_too() {
     // Its own failure is not what it waits for.
     bench.settle(&id("b1"), Settlement::GivenBack(LONG));
     bench.reopen();
-    bench.outbox().let_pass(CRM, Duration::from_hours(2)).wait().unwrap();
+    bench.outbox().let_pass(CRM, Duration::from_hours(2)).unwrap();
     assert_eq!(bench.claim(CRM, 9), [""; 0], "not yet");
-    bench.outbox().let_pass(CRM, Duration::ZERO).wait().unwrap();
+    bench.outbox().let_pass(CRM, Duration::ZERO).unwrap();
     wait_until(|| bench.claim(CRM, 9) == [id("a2")]);
     assert_eq!(bench.query::<String>("SELECT event_id FROM requests WHERE aside = 1"), "a1");
     let reader = file::connect_reader(&bench.path()).unwrap();
     let plan: String = reader
-        .query_row(&format!("EXPLAIN QUERY PLAN {}", settle::FAILING), [CRM, "0"], |row| row.get(3))
+        .query_row(&format!("EXPLAIN QUERY PLAN {}", reader::FAILING), [CRM, "0"], |row| row.get(3))
         .unwrap();
     assert!(plan.contains("requests_due (endpoint=? AND due>?)"), "{plan}");
 }
