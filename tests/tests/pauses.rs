@@ -70,6 +70,8 @@ async fn an_endpoint_that_is_down_is_left_alone_and_then_gets_everything_in_orde
     let tried = oracle.count();
     println!("{} requests waited, {tried} were sent in the outage", ledger.waiting());
     assert!(tried <= 20 + 32 + 30, "{tried} requests to an endpoint that is down");
+    let ready = hook.page("/readyz").await;
+    assert!(ready.contains("the endpoint webhook does not work"), "{ready}");
     oracle.answer(Answer::Status(200));
     bustle.stop().await.go_home();
     let over = |ledger: &Ledger| ledger.ends().values().all(|ends| *ends > 0);

@@ -340,7 +340,7 @@ impl Outbox for SqliteOutbox {
 
     fn let_pass(&self, endpoint: &str, after: Duration) -> anyhow::Result<()> {
         let now = self.shared.timeline.now();
-        let leaving = self.shared.reading().leaving((endpoint, now), after);
+        let leaving = upkeep::leaving(self.shared.reading().connection(), (endpoint, now), after);
         let leaving =
             leaving.with_context(|| format!("while looking for what fails at {endpoint}"))?;
         if !leaving.is_empty() {

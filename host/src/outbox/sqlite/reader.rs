@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ffi, params};
 
-use super::apply::millis;
 use super::check::sum;
 use super::file::leave_out;
 use super::head::{Head, head, head_columns};
@@ -46,12 +45,6 @@ pub(super) struct Found {
     /// Requests that cannot be read, and why.
     pub(super) spoilt: Vec<(i64, String)>,
 }
-
-pub(super) const FAILING: &str = "
-SELECT seq, failing FROM requests
-WHERE endpoint = ?1 AND state = 'waiting' AND due > ?2
-    AND finished IS NULL AND aside = 0 AND failing IS NOT NULL
-LIMIT 100000";
 
 /// The endpoints that requests wait for: from one to the next through the index, so that a long
 /// backlog costs nothing.
@@ -130,18 +123,9 @@ impl Reader {
         if self.open { memory::recall(&self.connection, scope) } else { Err(closed()) }
     }
 
-    /// When the requests to `endpoint` that wait for a later attempt leave their turns: so long
-    /// after the first.
-    pub(super) fn leaving(
-        &self,
-        (endpoint, now): (&str, i64),
-        after: Duration,
-    ) -> rusqlite::Result<Vec<(i64, i64)>> {
-        let mut statement = self.connection.prepare_cached(FAILING)?;
-        let rows = statement.query_map(params![endpoint, now], |row| {
-            Ok((row.get::<_, i64>(1)?.saturating_add(millis(after)), row.get(0)?))
-        })?;
-        rows.collect()
+    /// For other short looks.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// See [`Outbox::stranded`](crate::outbox::Outbox::stranded).

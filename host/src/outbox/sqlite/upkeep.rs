@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::apply::millis;
 use super::progress::{Passed, progress};
 use super::queue::{Operation, Work};
 use super::writer::Writer;
@@ -176,6 +177,25 @@ fn oldest(connection: &Connection, from: i64) -> rusqlite::Result<(i64, Option<i
         .optional()?;
     Ok(next.map_or((from, None), |(seq, created)| (seq, Some(created))))
 }
+
+/// When the requests to `endpoint` that wait for a later attempt than `now` leave their turns: so
+/// long after the first. As many as are remembered.
+pub(super) fn leaving(
+    connection: &Connection,
+    (endpoint, now): (&str, i64),
+    after: Duration,
+) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let mut statement = connection.prepare_cached(FAILING)?;
+    let rows = statement.query_map(params![endpoint, now], |row| {
+        Ok((row.get::<_, i64>(1)?.saturating_add(millis(after)), row.get(0)?))
+    })?;
+    rows.take(ASIDES).collect()
+}
+
+pub(super) const FAILING: &str = "
+SELECT seq, failing FROM requests
+WHERE endpoint = ?1 AND state = 'waiting' AND due > ?2
+    AND finished IS NULL AND aside = 0 AND failing IS NOT NULL";
 
 /// Gives free space back to the disk.
 pub(super) fn give_back(connection: &Connection) -> rusqlite::Result<()> {

@@ -40,7 +40,7 @@ fn what_fails_for_long_leaves_its_turn_after_a_restart_too() {
     assert_eq!(bench.query::<String>("SELECT event_id FROM requests WHERE aside = 1"), "a1");
     let reader = file::connect_reader(&bench.path()).unwrap();
     let plan: String = reader
-        .query_row(&format!("EXPLAIN QUERY PLAN {}", reader::FAILING), [CRM, "0"], |row| row.get(3))
+        .query_row(&format!("EXPLAIN QUERY PLAN {}", upkeep::FAILING), [CRM, "0"], |row| row.get(3))
         .unwrap();
     assert!(plan.contains("requests_due (endpoint=? AND due>?)"), "{plan}");
 }
